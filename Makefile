@@ -1,0 +1,47 @@
+# Every target makes .venv when it is missing, so a fresh clone needs nothing but Python and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PROMPT ?= Once upon a time there was
+
+.PHONY: demo test check test-all docs bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo | test | check | test-all | docs | bench | clean"
+
+$(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (torch is the bulk of it) ..." >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[dev]' $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/*/pyproject.toml))
+	@touch $@
+
+# One prompt, three recipes: greedy loops, sampling wanders, a repetition penalty stops the loop.
+demo: $(READY)
+	@for recipe in greedy sample penalty; do \
+		echo "== docs/recipes/$$recipe.yaml"; \
+		$(BIN)/decodery generate "$(PROMPT)" -m demo -r docs/recipes/$$recipe.yaml --quiet || exit 1; \
+		echo; \
+	done
+
+test: $(READY)
+	$(BIN)/python -m pytest -q
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -q -m ''
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

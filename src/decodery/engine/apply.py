@@ -1,0 +1,191 @@
+"""How a bound step is called: the four ways that keep a row's result free of every other row.
+
+together  one call for all rows: nothing in the step depends on lengths (or `compat: hf`, whose rectangle has none)
+ragged    one call, the step is told the lengths
+grouped   stateless, but reads the history: one call for each set of rows of equal length
+per row   state or per-row facts: an instance a row
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts.errors import PluginError
+from ..contracts.protocols import Rng
+from .rng import OneRow, RowRng
+
+
+@dataclass(slots=True)
+class View:
+    """The history that steps are shown.
+
+    input_ids (R, T) int64, right-padded; lengths, prompt_lengths (R,) int64; `host_lengths` are the same lengths on
+    the host; `active` are the rows that generate in this step: the others' results are not used.
+    """
+
+    input_ids: Tensor
+    lengths: Tensor
+    prompt_lengths: Tensor
+    host_lengths: Sequence[int]
+    active: Sequence[int]
+
+    def groups(self) -> list[tuple[int, list[int]]]:
+        """(length, active rows of that length)."""
+        found: defaultdict[int, list[int]] = defaultdict(list)
+        for row in self.active:
+            found[self.host_lengths[row]].append(row)
+        return list(found.items())
+
+
+class BoundStep(ABC):
+    """A step built for one run. Calling it gives (R, V) scores for a processor, (R,) bool for a stop rule."""
+
+    def __init__(
+        self,
+        name: str,
+        role: str,
+        instances: Sequence[Any],
+        *,
+        trusted: bool,
+        stateless: bool,
+        reason: str = "",
+    ) -> None:
+        self.name, self.role, self.instances = name, role, list(instances)
+        self.trusted, self.stateless, self.reason = trusted, stateless, reason
+
+    @abstractmethod
+    def __call__(self, view: View, scores: Tensor) -> Tensor: ...
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None:
+        """(R,) int64 new tokens, (R,) bool: which rows got one."""
+        for instance in self.instances:
+            if hasattr(instance, "observe"):
+                instance.observe(tokens, active)
+
+    @property
+    def follows(self) -> bool:
+        """Whether rows may be reordered or taken back under this step."""
+        return self.stateless or all(hasattr(self.instances[0], m) for m in ("observe", "select", "rewind"))
+
+    def select(self, rows: Tensor, host_rows: Sequence[int], rng: Rng) -> None:
+        """(R',) int64, and the same on the host; `rng` already serves the new rows."""
+        for instance in self.instances:
+            if hasattr(instance, "select"):
+                instance.select(rows)
+
+    def rewind(self, counts: Tensor) -> None:
+        """(R,) int64."""
+        for instance in self.instances:
+            if hasattr(instance, "rewind"):
+                instance.rewind(counts)
+
+    def _call(self, instance: Callable[..., Any], ids: Tensor, scores: Tensor, **facts: Tensor) -> Tensor:
+        """One call, its answer checked: a processor's shape, a stop rule's `True` made (R,)."""
+        # What nobody proved may edit its argument in place; the caller's tensor stays as it was.
+        result = instance(ids, scores if self.trusted else scores.clone(), **facts)
+        if self.role == "stop":
+            if not isinstance(result, Tensor):
+                return torch.full((len(ids),), bool(result), device=scores.device)
+            if result.shape != (len(ids),):
+                raise PluginError(
+                    f"stop rule {self.name!r} answered with shape {tuple(result.shape)} "
+                    f"instead of ({len(ids)},)",
+                    remedy="one truth value a row",
+                )
+            return result.to(scores.device, torch.bool)
+        if not isinstance(result, Tensor) or result.shape != scores.shape:
+            shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+            raise PluginError(
+                f"processor {self.name!r} turned scores of shape {tuple(scores.shape)} into {shape}",
+                remedy="return a tensor (B, V)",
+            )
+        return result if result.dtype == scores.dtype else result.to(scores.dtype)
+
+    def _start(self, view: View, scores: Tensor) -> Tensor:
+        """What rows that are not called keep: their scores, or False."""
+        if self.role == "stop":
+            return torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
+        return scores.clone()
+
+
+class Together(BoundStep):
+    def __call__(self, view: View, scores: Tensor) -> Tensor:
+        return self._call(self.instances[0], view.input_ids, scores)
+
+
+class Ragged(BoundStep):
+    def __call__(self, view: View, scores: Tensor) -> Tensor:
+        return self._call(
+            self.instances[0],
+            view.input_ids,
+            scores,
+            lengths=view.lengths,
+            prompt_lengths=view.prompt_lengths,
+        )
+
+
+class Grouped(BoundStep):
+    def __call__(self, view: View, scores: Tensor) -> Tensor:
+        groups = view.groups()
+        if len(groups) == 1 and len(groups[0][1]) == len(scores):
+            return self._call(self.instances[0], view.input_ids[:, : groups[0][0]], scores)
+        merged = self._start(view, scores)
+        for length, members in groups:
+            rows = torch.tensor(members, device=scores.device)
+            ids = view.input_ids.index_select(0, rows)[:, :length]  # (R, T) -> (G, T')
+            merged[rows] = self._call(
+                self.instances[0], ids, scores.index_select(0, rows)
+            )  # (R, V) -> (G, V)
+        return merged
+
+
+class PerRow(BoundStep):
+    def __call__(self, view: View, scores: Tensor) -> Tensor:
+        if len(self.instances) == 1 and list(view.active) == [0]:
+            return self._call(self.instances[0], view.input_ids[:, : view.host_lengths[0]], scores)
+        merged = self._start(view, scores)
+        for row in view.active:
+            ids = view.input_ids[row : row + 1, : view.host_lengths[row]]
+            merged[row] = self._call(self.instances[row], ids, scores[row : row + 1])[0]  # (1, V) -> (V,)
+        return merged
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None:
+        for row, instance in enumerate(self.instances):
+            if hasattr(instance, "observe"):
+                instance.observe(tokens[row : row + 1], active[row : row + 1])
+
+    def select(self, rows: Tensor, host_rows: Sequence[int], rng: Rng) -> None:
+        # Each new row gets a copy of its parent's instance, drawing the new row's numbers.
+        self.instances = [
+            copy.deepcopy(self.instances[row], self._memo(self.instances[row], place, rng))
+            for place, row in enumerate(host_rows)
+        ]
+
+    def rewind(self, counts: Tensor) -> None:
+        for row, instance in enumerate(self.instances):
+            if hasattr(instance, "rewind"):
+                instance.rewind(counts[row : row + 1])
+
+    @staticmethod
+    def _memo(instance: Any, place: int, rng: Rng) -> dict[int, Any]:
+        old = [value for value in vars(instance).values() if isinstance(value, OneRow)]
+        return {id(value): OneRow(rng, place) for value in old if isinstance(rng, RowRng)}
+
+
+def way(traits: frozenset[str], needs: frozenset[str], rectangle: bool) -> type[BoundStep]:
+    """Which of the four a step with these declarations gets; `rectangle` is transformers' own layout."""
+    if "ragged" in traits:
+        return Ragged
+    if rectangle:
+        return Together
+    if "stateless" not in traits or needs & {"prompt_lengths", "encoder_ids", "rng"}:
+        return PerRow
+    return Grouped if "reads_history" in traits else Together

@@ -1,0 +1,80 @@
+"""A pipeline plus the facts of one run gives fresh objects; all state lives in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..contracts.errors import DecoderyError, PluginError
+from ..contracts.params import param_values
+from ..contracts.specs import resolve
+from ..contracts.steps import Step, StrategyUse
+from .apply import BoundStep, PerRow, way
+from .facts import Facts
+from .opaque import Opaque
+
+
+def bind_steps(
+    steps: Sequence[Step], facts: Facts, *, rectangle: bool, min_keep: int = 1, copy: bool = True
+) -> list[BoundStep]:
+    """Build the steps for the rows that `facts` describes.
+
+    `rectangle` is transformers' own layout. `min_keep` is the strategy's: filters keep at least as many tokens.
+    Without `copy` an unregistered object is used as it is, and its state is the caller's affair.
+    Raises `PluginError` when a factory cannot be imported or refuses its arguments.
+    """
+    names = _distinct_names(steps)
+    return [
+        _bind(step, name, facts, rectangle, min_keep, copy) for step, name in zip(steps, names, strict=True)
+    ]
+
+
+def bind_strategy(use: StrategyUse, facts: Facts) -> Any:
+    """The strategy object: it has `choose` (per token) or `decode` (owns the loop)."""
+    factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
+    return factory(**param_values(use.params), **facts.take(use.spec.needs, use.spec.name))
+
+
+def strategy_min_keep(use: StrategyUse, facts: Facts) -> int:
+    """The least number of tokens that filters must leave for this strategy."""
+    least = use.spec.min_keep
+    return 1 if least is None else least(facts) if callable(least) else least
+
+
+def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, copy: bool) -> BoundStep:
+    spec = step.spec
+    kind = way(spec.traits, spec.needs, rectangle)
+    values = param_values(step.params)
+    if "min_keep" in values:
+        values["min_keep"] = max(values["min_keep"], min_keep)  # type: ignore[call-overload]
+    factory = resolve(spec.factory, f"step {spec.name!r}")
+    if isinstance(factory, Opaque) and not copy:
+        return kind(name, spec.role, [factory.target], trusted=False, stateless="stateless" in spec.traits)
+    rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
+    try:
+        instances = [factory(**values, **row.take(spec.needs, spec.name)) for row in rows]
+    except DecoderyError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"step {name!r} cannot be built: {type(error).__name__}: {error}",
+            remedy="its parameters, or the step itself, are at fault",
+        ) from error
+    reason = spec.finish_reason or spec.name
+    return kind(
+        name,
+        spec.role,
+        instances,
+        trusted=not isinstance(factory, Opaque),
+        stateless="stateless" in spec.traits,
+        reason=reason,
+    )
+
+
+def _distinct_names(steps: Sequence[Step]) -> list[str]:
+    """ "top_p", or "top_p#1", "top_p#2" where a step occurs more than once."""
+    plain = [step.qualified or step.spec.name for step in steps]
+    return [
+        name if plain.count(name) == 1 else f"{name}#{plain[: i + 1].count(name)}"
+        for i, name in enumerate(plain)
+    ]

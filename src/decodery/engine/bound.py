@@ -1,0 +1,139 @@
+"""A pipeline bound to one run in a caller's own loop: `bound(x, logits)`, `bound.pick(x, logits)`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..contracts.errors import InvalidInput, NeedsBind
+from ..contracts.steps import Step, StrategyUse
+from .apply import BoundStep, View
+from .bind import bind_steps, bind_strategy, strategy_min_keep
+from .facts import Facts
+from .io.tokenizer import as_tokenizer
+from .plan import Plan
+from .rng import RowRng, fresh_seed, prompt_keys, torch_rng
+from .unbound import as_batch, checked_scores, whole_view
+
+
+class BoundPipeline:
+    """Fresh steps for one run over (B, T) rows of equal length; all their state lives here.
+
+    At each call it observes the tokens by which `x` grew since the last one: the caller may have chosen others than
+    `pick` did.
+    """
+
+    def __init__(
+        self,
+        processors: Sequence[Step],
+        stops: Sequence[Step],
+        use: StrategyUse,
+        facts: Facts,
+        prompt: Tensor,
+        compat: Literal["hf"] | None,
+        steps: Tensor,
+    ) -> None:
+        rectangle = compat == "hf"
+        self._plan = Plan(
+            bind_steps(processors, facts, rectangle=rectangle, min_keep=strategy_min_keep(use, facts))
+        )
+        # Rules are built when first asked: a caller with conditions of his own need not give them their facts.
+        self._stop_steps, self._facts, self._rectangle = stops, facts, rectangle
+        self._stops: list[BoundStep] | None = None
+        self._strategy, self._strategy_name = bind_strategy(use, facts), use.spec.name
+        self._rows, self._prompt_length = prompt.shape
+        self._seen = self._prompt_length
+        self._steps = steps
+
+    def __call__(self, input_ids: Tensor, logits: Tensor) -> Tensor:
+        """(B, T) int64, (B, V) -> (B, V) scores; (T,) with (V,) gives (V,)."""
+        view, rows = self._advance(input_ids, logits)
+        return self._plan(view, rows).reshape(logits.shape)
+
+    def pick(self, input_ids: Tensor, logits: Tensor) -> Tensor:
+        """(B, T) int64, (B, V) -> (B,) int64. Raises `BadRow`."""
+        if not hasattr(self._strategy, "choose"):
+            raise NeedsBind(
+                f"strategy {self._strategy_name!r} owns its loop and cannot pick one token",
+                remedy="hand it the loop: Decoder(model, pipe).generate(...)",
+            )
+        view, rows = self._advance(input_ids, logits)
+        scores = checked_scores(self._plan, view, rows, self._seen - self._prompt_length)
+        return self._strategy.choose(scores, self._facts.rng)  # type: ignore[no-any-return]
+
+    def stopped(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """(B, T) int64 with the newest token, (B, V) -> (B,) bool: which rows a stop rule ends."""
+        if self._stops is None:
+            self._stops = bind_steps(self._stop_steps, self._facts, rectangle=self._rectangle)
+        ids, rows = as_batch(input_ids, scores)
+        view = whole_view(ids, self._prompt_length)
+        answers = [rule(view, rows) for rule in self._stops]
+        return (
+            torch.stack(answers).any(0) if answers else torch.zeros(len(ids), dtype=torch.bool)
+        )  # (S, B) -> (B,)
+
+    def _advance(self, input_ids: Tensor, logits: Tensor) -> tuple[View, Tensor]:
+        ids, rows = as_batch(input_ids, logits)
+        count, width = ids.shape
+        if count != self._rows or width < self._seen:
+            raise InvalidInput(
+                f"input_ids {tuple(ids.shape)}: this run was bound to {self._rows} rows and has seen "
+                f"{self._seen} tokens of each",
+                remedy="bind again for another batch",
+            )
+        everyone = torch.ones(count, dtype=torch.bool, device=ids.device)
+        for column in range(self._seen, width):
+            self._plan.observe(ids[:, column], everyone)
+        self._steps += width - self._seen
+        self._seen = width
+        return whole_view(ids, self._prompt_length), rows
+
+
+def bind_pipeline(
+    processors: Sequence[Step],
+    stops: Sequence[Step],
+    use: StrategyUse,
+    compat: Literal["hf"] | None,
+    prompt: Tensor,
+    *,
+    vocab_size: int | None,
+    eos_token_id: int | Sequence[int] | None,
+    pad_token_id: int | None,
+    tokenizer: Any,
+    encoder_ids: Tensor | None,
+    max_length: int | None,
+    device: torch.device | str | None,
+    seed: int | None,
+) -> BoundPipeline:
+    """See `Pipeline.bind`."""
+    ids = prompt.long() if prompt.ndim == 2 else prompt.long().unsqueeze(0)  # (T,) -> (1, T)
+    place = torch.device(device) if device is not None else ids.device
+    steps = torch.zeros(len(ids), dtype=torch.int64, device=place)
+    seed = use.seed if seed is None else seed
+    if compat == "hf":
+        rng: Any = torch_rng(len(ids), place, seed)
+    else:
+        keys = prompt_keys(fresh_seed() if seed is None else seed, ids.tolist())
+        rng = RowRng(torch.tensor(keys, device=place), torch.zeros_like(steps), steps)
+    facts = Facts(
+        torch.full_like(steps, ids.shape[1]),
+        place,
+        rng,
+        as_eos(eos_token_id),
+        pad_token_id,
+        vocab_size,
+        None if tokenizer is None else as_tokenizer(tokenizer),
+        encoder_ids,
+        max_length=max_length,
+    )
+    return BoundPipeline(processors, stops, use, facts, ids, compat, steps)
+
+
+def as_eos(eos_token_id: int | Sequence[int] | None) -> tuple[int, ...]:
+    """None, one id or several -> a tuple."""
+    if eos_token_id is None:
+        return ()
+    return (eos_token_id,) if isinstance(eos_token_id, int) else tuple(eos_token_id)

@@ -1,0 +1,242 @@
+"""One call of `generate` or `stream`: prompts laid out as rows, and a run over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts.errors import InvalidInput, PluginError
+from ..contracts.protocols import DecodableModel, Observer, RunRng, Tokenizer
+from ..contracts.steps import Step, fill
+from .apply import BoundStep
+from .bind import bind_steps, bind_strategy, strategy_min_keep
+from .facts import Facts
+from .feed import Feed
+from .history import History
+from .io.generation import Generation
+from .io.recorders import LogprobRecorder, ScoreRecorder
+from .io.rows import Event, Origin, RowEvents, TextRules, result_row
+from .loop import decode_tokens
+from .pipeline import Pipeline
+from .plan import Plan
+from .rng import RowRng, as_key, fresh_seed, prompt_keys, torch_rng
+from .run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a decoder knows before it sees a prompt."""
+
+    model: DecodableModel
+    tokenizer: Tokenizer | None
+    eos: tuple[int, ...]
+    pad: int | None
+
+    @property
+    def filler(self) -> int:
+        """The pad id; like transformers, eos where there is none. Without either 0 stands in: nothing looks at it."""
+        return self.pad if self.pad is not None else self.eos[0] if self.eos else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The arguments of `generate`."""
+
+    n: int = 1
+    seed: int | None = None
+    seeds: Sequence[int] | None = None
+    max_new_tokens: int | None = None
+    logprobs: int | None = None
+    return_scores: bool = False
+    observers: Sequence[Observer] = ()
+
+
+class Call:
+    """The rows are prompt-major: sample s of prompt p is row p * n + s.
+
+    Raises `InvalidInput` for wishes that cannot be met.
+    """
+
+    def __init__(
+        self, setting: Setting, pipeline: Pipeline, prompts: Sequence[Sequence[int]], wishes: Wishes
+    ) -> None:
+        self._setting, self._pipeline = setting, pipeline
+        self._use = pipeline.effective_strategy
+        self._rectangle = pipeline.compatibility == "hf"
+        self._seed = choose_seed(pipeline, wishes, len(prompts))
+        self._origins = [
+            Origin(p, s, tuple(prompt), wishes.seeds[p] if wishes.seeds is not None else self._seed)
+            for p, prompt in enumerate(prompts)
+            for s in range(wishes.n)
+        ]
+        count = len(self._origins)
+        self._logprobs = None if wishes.logprobs is None else LogprobRecorder(count, wishes.logprobs)
+        self._scores = ScoreRecorder(count) if wishes.return_scores else None
+        own = [recorder for recorder in (self._logprobs, self._scores) if recorder is not None]
+        self._open(_row_keys(prompts, wishes, self._seed), wishes, [*wishes.observers, *own])
+
+    def steps(self) -> Iterator[None]:
+        """Decode to the end; one item a step. The session is closed whatever happens."""
+        with closing(self._feed):
+            if not hasattr(self._strategy, "decode"):
+                yield from decode_tokens(self._run)
+                return
+            self._strategy.decode(self._run)
+            if len(self._run.reasons) != len(self._origins):
+                left = f"{len(self._run.reasons)} rows of {len(self._origins)}"
+                raise PluginError(
+                    f"strategy {self._use.spec.name!r} left {left}",
+                    remedy="select one row for each that it was given",
+                )
+
+    def events(self) -> Iterator[Event]:
+        """Decode to the end; one event a token, in the order of steps and rows."""
+        texts = [self._rules.begin(o.prompt) if self._rules else None for o in self._origins]
+        rows = [RowEvents(self._run, r, text, self._logprobs) for r, text in enumerate(texts)]
+        for _ in self.steps():
+            for row in rows:
+                yield from row.new()
+        for row in rows:
+            yield from row.new()
+
+    def result(self) -> Generation:
+        """The rows, in order; what is not finished yet says "interrupted"."""
+        rows = [
+            result_row(self._run, row, origin, self._rules, self._logprobs, self._scores)
+            for row, origin in enumerate(self._origins)
+        ]
+        return Generation(rows, self._setting.filler, self._seed, self._setting.model.facts.device)
+
+    # -- laying out -------------------------------------------------------------------------------------------
+
+    def _open(self, keys: Sequence[int], wishes: Wishes, observers: Sequence[Observer]) -> None:
+        setting, pipeline, model = self._setting, self._pipeline, self._setting.model.facts
+        rows, mask = self._layout()
+        history = History(rows, setting.filler, model.device)
+        rng = self._rng(history, keys, wishes.n)
+        facts = Facts(
+            prompt_lengths=history.prompt_lengths,
+            device=model.device,
+            rng=rng,
+            eos=setting.eos,
+            pad=setting.pad,
+            vocab_size=model.vocab_size,
+            tokenizer=setting.tokenizer,
+            max_length=model.max_length,
+            padding=None if mask is None else (mask == 0).sum(-1),  # (R, T) -> (R,)
+        )
+        self._strategy = bind_strategy(self._use, facts)
+        least = strategy_min_keep(self._use, facts)
+        plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
+        stops = bind_steps(stop_rules(pipeline, wishes.max_new_tokens), facts, rectangle=self._rectangle)
+        self._rules = _text_rules(setting.tokenizer, stops, pipeline.include_stop)
+        self._check_layout()
+        limit = _limit(stops, history, model.max_length)
+        history.reserve(limit)
+        self._feed = Feed(setting.model, history, limit=limit, attention_mask=mask)
+        self._run = Run(
+            self._feed,
+            history,
+            plan,
+            stops,
+            self._strategy,
+            rng,
+            context=model.max_length,
+            rectangle=self._rectangle,
+            on_bad_row=pipeline.on_bad_row,
+            observers=observers,
+        )
+
+    def _layout(self) -> tuple[list[Sequence[int]], Tensor | None]:
+        """Rows as they are, or transformers' left-padded rectangle and its mask (R, T) int64."""
+        rows: list[Sequence[int]] = [origin.prompt for origin in self._origins]
+        width = max(map(len, rows))
+        if not self._rectangle or all(len(row) == width for row in rows):
+            return rows, None
+        facts = self._setting.model.facts
+        if not facts.capabilities.masks:
+            raise InvalidInput(
+                "compat: hf pads prompts of unequal length, and this model takes no attention mask",
+                remedy="give prompts of one length, or leave compat out",
+            )
+        pads = [width - len(row) for row in rows]
+        mask = [[0] * pad + [1] * len(row) for pad, row in zip(pads, rows, strict=True)]
+        padded = [[self._setting.filler] * pad + list(row) for pad, row in zip(pads, rows, strict=True)]
+        return list(padded), torch.tensor(mask, device=facts.device)
+
+    def _check_layout(self) -> None:
+        if hasattr(self._strategy, "choose") or self._setting.model.facts.capabilities.masks:
+            return
+        if len({len(origin.prompt) for origin in self._origins}) > 1:
+            raise InvalidInput(
+                f"strategy {self._use.spec.name!r} needs prompts of one length on a model without masks",
+                remedy="call it once for each length",
+            )
+
+    def _rng(self, history: History, keys: Sequence[int], n: int) -> RunRng:
+        device = history.tokens.device
+        if self._rectangle:
+            return torch_rng(len(keys), device, self._seed)
+        samples = torch.arange(len(keys), device=device) % n
+        return RowRng(torch.tensor(keys, device=device), samples, history.steps)
+
+
+def stop_rules(pipeline: Pipeline, max_new_tokens: int | None) -> tuple[Step, ...]:
+    """The stop rules, `max_new_tokens` taking the place of the recipe's own."""
+    rules = pipeline.effective_stops
+    if max_new_tokens is None:
+        return rules
+    qualified, spec = pipeline.host.step("max_new_tokens")
+    rule = Step(spec, fill(spec, {"max_new_tokens": max_new_tokens}), qualified)
+    return (*(r for r in rules if r.spec.name != "max_new_tokens"), rule)
+
+
+def choose_seed(pipeline: Pipeline, wishes: Wishes, prompts: int) -> int | None:
+    """The call's seed: the argument, the recipe's, or a fresh one where something is drawn."""
+    for value in (*(wishes.seeds or ()), *(() if wishes.seed is None else (wishes.seed,))):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
+            raise InvalidInput(f"seed {value!r} is no seed", remedy="give a whole number from 0 to 2**64 - 1")
+    if wishes.seeds is not None and len(wishes.seeds) != prompts:
+        raise InvalidInput(
+            f"{len(wishes.seeds)} seeds for {prompts} prompts", remedy="give one seed a prompt"
+        )
+    use, hf = pipeline.effective_strategy, pipeline.compatibility == "hf"
+    if hf and wishes.seeds is not None:
+        raise InvalidInput(
+            "compat: hf draws all rows from one generator, so rows have no seeds of their own",
+            remedy="use seed=, or leave compat out",
+        )
+    seed = use.seed if wishes.seed is None else wishes.seed
+    if seed is not None or hf or wishes.seeds is not None:
+        return seed
+    drawn = use.spec.draw != "argmax" or any("rng" in step.spec.needs for step in pipeline.processors)
+    return fresh_seed() if drawn else None
+
+
+def _row_keys(prompts: Sequence[Sequence[int]], wishes: Wishes, seed: int | None) -> list[int]:
+    keys = prompt_keys(seed or 0, prompts) if wishes.seeds is None else [as_key(s) for s in wishes.seeds]
+    return [key for key in keys for _ in range(wishes.n)]
+
+
+def _text_rules(
+    tokenizer: Tokenizer | None, stops: Sequence[BoundStep], include_stop: bool
+) -> TextRules | None:
+    if tokenizer is None:
+        return None
+    strings = [s for stop in stops for instance in stop.instances for s in getattr(instance, "strings", ())]
+    return TextRules(tokenizer, tuple(strings), include_stop)
+
+
+def _limit(stops: Sequence[BoundStep], history: History, context: int | None) -> int | None:
+    """The greatest length that any row can reach, None when no rule says."""
+    limiting: list[Any] = [i for stop in stops for i in stop.instances if hasattr(i, "limit")]
+    limits = [int(rule.limit(history.prompt_lengths).max()) for rule in limiting]
+    longest = max(history.host_lengths)
+    if context is not None:
+        limits.append(max(context, longest) + 1)
+    return max(min(limits), longest + 1) if limits else None

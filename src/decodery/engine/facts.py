@@ -1,0 +1,55 @@
+"""Facts of one run, injected into the steps that declare a need for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts.errors import InvalidInput
+from ..contracts.protocols import Rng, Tokenizer
+from .rng import OneRow, RowRng
+
+_REMEDY = {
+    "vocab_size": "pass vocab_size=",
+    "tokenizer": "pass tokenizer=",
+    "encoder_ids": "pass encoder_ids=, or use an encoder-decoder model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a step may ask for; see `contracts.specs.FACTS`. `prompt_lengths` is (R,) int64."""
+
+    prompt_lengths: Tensor
+    device: torch.device
+    rng: Rng
+    eos: tuple[int, ...] = ()
+    pad: int | None = None
+    vocab_size: int | None = None
+    tokenizer: Tokenizer | None = None
+    encoder_ids: Tensor | None = None
+    padding: Tensor | None = None
+    max_length: int | None = None
+
+    def take(self, needs: Iterable[str], owner: str) -> dict[str, Any]:
+        """The facts named, by keyword. Raises `InvalidInput` when one is not known."""
+        taken = {need: getattr(self, need) for need in needs}
+        for need, value in taken.items():
+            if value is None and need in _REMEDY:
+                raise InvalidInput(f"{owner!r} needs {need}, which is not known here", remedy=_REMEDY[need])
+        return taken
+
+    def row(self, index: int) -> Facts:
+        """The facts of one row, for steps that are built once a row."""
+        one = slice(index, index + 1)
+        return replace(
+            self,
+            prompt_lengths=self.prompt_lengths[one],
+            rng=OneRow(self.rng, index) if isinstance(self.rng, RowRng) else self.rng,
+            encoder_ids=None if self.encoder_ids is None else self.encoder_ids[one],
+            padding=None if self.padding is None else self.padding[one],
+        )

@@ -1,0 +1,83 @@
+"""The tokens of every row: one buffer, right-padded, with lengths on the device and on the host.
+
+Device writes are sync-free; the host's copy of the lengths is advanced by what the host already knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class History:
+    """`tokens` (R, capacity) int64, `lengths`, `prompt_lengths`, `steps` (R,) int64, `host_lengths` list[int].
+
+    `steps` counts generated tokens; the row generator reads it, so it is advanced in place.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> None:
+        self.pad = pad
+        self.host_lengths = [len(row) for row in rows]
+        width = max(self.host_lengths)
+        filled = [[*row, *[pad] * (width - len(row))] for row in rows]
+        self.tokens = torch.tensor(filled, dtype=torch.int64, device=device)
+        self.lengths = torch.tensor(self.host_lengths, dtype=torch.int64, device=device)
+        self.prompt_lengths = self.lengths.clone()
+        self.host_prompt_lengths = list(self.host_lengths)
+        self.steps = torch.zeros_like(self.lengths)
+
+    def reserve(self, capacity: int | None) -> None:
+        """Make room for rows of `capacity` tokens at once; None: as they come."""
+        missing = (capacity or 0) - self.tokens.shape[1]
+        if missing > 0:
+            extra = torch.full((len(self.tokens), missing), self.pad, device=self.tokens.device)
+            self.tokens = torch.cat((self.tokens, extra), dim=1)  # (R, T) -> (R, capacity)
+
+    @property
+    def input_ids(self) -> Tensor:
+        """(R, longest) int64, a view."""
+        return self.tokens[:, : max(self.host_lengths)]
+
+    def write(self, tokens: Tensor, active: Tensor, rows: Sequence[int]) -> None:
+        """Append (R,) int64 in the rows where `active` (R,) bool; `rows` lists the same rows for the host."""
+        if rows and max(self.host_lengths[row] for row in rows) >= self.tokens.shape[1]:
+            self.reserve(
+                2 * self.tokens.shape[1]
+            )  # doubling: each token is copied a constant number of times
+        position = self.lengths.clamp(max=self.tokens.shape[1] - 1).unsqueeze(1)  # (R,) -> (R, 1)
+        kept = self.tokens.gather(1, position).squeeze(1)  # (R, 1) -> (R,)
+        self.tokens.scatter_(1, position, torch.where(active, tokens, kept).unsqueeze(1))  # (R,) -> (R, 1)
+        self.lengths += active
+        self.steps += active
+        for row in rows:
+            self.host_lengths[row] += 1
+
+    def columns(self, start: int, stop: int, offsets: Sequence[int]) -> Tensor:
+        """The model's columns [start, stop) as (R, stop - start) int64, row r's tokens beginning at column offsets[r];
+        the pad id stands before and after them."""
+        width = self.tokens.shape[1]
+        if not any(offsets) and stop <= width:
+            return self.tokens[:, start:stop]
+        shift = torch.tensor(offsets, device=self.tokens.device).unsqueeze(1)  # (R,) -> (R, 1)
+        at = torch.arange(start, stop, device=self.tokens.device) - shift  # (C,) - (R, 1) -> (R, C)
+        inside = (at >= 0) & (at < self.lengths.unsqueeze(1))
+        return self.tokens.gather(1, at.clamp(0, width - 1)).masked_fill(~inside, self.pad)
+
+    def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
+        """(R',) int64, and the same on the host: reorder, repeat or drop rows."""
+        self.tokens, self.lengths = self.tokens[rows], self.lengths[rows]  # (R, C) -> (R', C)
+        self.prompt_lengths, self.steps = self.prompt_lengths[rows], self.steps[rows]
+        self.host_lengths = [self.host_lengths[row] for row in host_rows]
+        self.host_prompt_lengths = [self.host_prompt_lengths[row] for row in host_rows]
+
+    def rewind(self, counts: Tensor, host_counts: Sequence[int]) -> None:
+        """(R,) int64, and the same on the host: take so many tokens back from each row."""
+        self.lengths -= counts
+        self.steps -= counts
+        self.host_lengths = [
+            length - count for length, count in zip(self.host_lengths, host_counts, strict=True)
+        ]
+        places = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        self.tokens.masked_fill_(places >= self.lengths.unsqueeze(1), self.pad)  # (R, 1) -> (R, C)

@@ -1,0 +1,1 @@
+"""The engine's two ends: prompts in; text, events and results out."""

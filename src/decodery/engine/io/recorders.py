@@ -1,0 +1,59 @@
+"""Observers that the engine itself uses: scores and log-probabilities for the result, when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .generation import TokenLogprobs
+
+
+class ScoreRecorder:
+    """Keeps each row's processed scores: `rows[r]` is a list of (V,), one a token."""
+
+    wants = frozenset({"scores", "tokens"})
+
+    def __init__(self, rows: int) -> None:
+        self.rows: list[list[Tensor]] = [[] for _ in range(rows)]
+        self._scores: Tensor | None = None
+
+    def on_scores(self, raw: Tensor, processed: Tensor, active: Tensor) -> None:
+        self._scores = processed.clone()
+
+    def on_tokens(self, tokens: Tensor, active: Tensor, reasons: Sequence[str | None]) -> None:
+        for row in active.nonzero().flatten().tolist():  # (R,) -> (G, 1) -> (G,)
+            if self._scores is not None:
+                self.rows[row].append(self._scores[row])
+
+
+class LogprobRecorder:
+    """Keeps the chosen token's log-probability, raw and processed, and those of the `k` best of each."""
+
+    wants = frozenset({"scores", "tokens"})
+
+    def __init__(self, rows: int, k: int) -> None:
+        self.rows: list[list[TokenLogprobs]] = [[] for _ in range(rows)]
+        self._k = k
+        self._raw = self._processed = torch.empty(0)
+
+    def on_scores(self, raw: Tensor, processed: Tensor, active: Tensor) -> None:
+        self._raw, self._processed = raw.log_softmax(-1), processed.log_softmax(-1)
+
+    def on_tokens(self, tokens: Tensor, active: Tensor, reasons: Sequence[str | None]) -> None:
+        for row in active.nonzero().flatten().tolist():  # (R,) -> (G, 1) -> (G,)
+            token = int(tokens[row])
+            self.rows[row].append(
+                TokenLogprobs(
+                    token,
+                    float(self._raw[row, token]),
+                    float(self._processed[row, token]),
+                    self._best(self._raw[row]),
+                    self._best(self._processed[row]),
+                )
+            )
+
+    def _best(self, logprobs: Tensor) -> tuple[tuple[int, float], ...]:
+        values, ids = logprobs.topk(min(self._k, len(logprobs)))
+        return tuple((int(i), float(v)) for i, v in zip(ids, values, strict=True) if v > -torch.inf)

@@ -1,0 +1,115 @@
+"""Objects that no plugin registered: anything with Hugging Face's signature becomes a step.
+
+Nothing is known of such an object, so a bind gives every row its own copy, and it is shown a copy of the scores.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from ..contracts.errors import InvalidInput
+from ..contracts.specs import StepSpec
+from ..contracts.steps import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Opaque:
+    """The factory of an unregistered step: a class with its arguments, or an instance to copy."""
+
+    target: Any
+    arguments: Mapping[str, object]
+
+    @property
+    def is_class(self) -> bool:
+        return isinstance(self.target, type)
+
+    def __call__(self) -> Callable[..., Any]:
+        if self.is_class:
+            built: Callable[..., Any] = self.target(**self.arguments)
+            return built
+        copied: Callable[..., Any] = _copied(self.target)
+        return copied
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Opaque)
+            and self.target is other.target
+            and dict(self.arguments) == dict(other.arguments)
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self.target), tuple(self.arguments)))
+
+
+def opaque_step(
+    target: Any, role: Literal["processor", "stop"], arguments: Mapping[str, object], stateless: bool
+) -> Step:
+    """A `Step` around `target`: a class (built with `arguments` at each bind), a function or an instance."""
+    if not callable(target):
+        raise InvalidInput(
+            f"{target!r} cannot be a {role}: it cannot be called",
+            remedy="give a registered name, or an object with (input_ids, scores)",
+        )
+    if arguments and not isinstance(target, type):
+        raise InvalidInput(
+            f"{_name(target)} is already built, so it takes no parameters: {sorted(arguments)}",
+            remedy="add the class and its parameters: add(MyClass, strength=2)",
+        )
+    traits = frozenset({"stateless", "reads_history"}) if stateless else frozenset()
+    return Step(StepSpec(_name(target), role, Opaque(target, dict(arguments)), traits=traits))
+
+
+def is_opaque(step: Step) -> bool:
+    return isinstance(step.spec.factory, Opaque)
+
+
+def keeps_state(step: Step) -> bool:
+    """Whether an unbound call must refuse the step. A built object is used as it is, as HF's own list would; a class
+    has nobody to build and keep it, and an object that follows rows has state by its own word."""
+    if "stateless" in step.spec.traits:
+        return False
+    factory = step.spec.factory
+    if not isinstance(factory, Opaque):
+        return True
+    return factory.is_class or any(hasattr(factory.target, m) for m in ("observe", "select", "rewind"))
+
+
+def _name(target: Any) -> str:
+    kind = target if isinstance(target, type) or hasattr(target, "__name__") else type(target)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__)
+    return re.sub(r"\W+", "_", words).strip("_").lower() or "anonymous"
+
+
+def _copied(target: Any) -> Any:
+    # A model inside a processor is a reference to weights, not state: it is shared.
+    memo = {id(module): module for module in _modules_in(target, set())}
+    try:
+        return copy.deepcopy(target, memo)
+    except Exception as error:
+        name = type(target).__name__
+        raise InvalidInput(
+            f"{name} cannot be copied for a new run: {type(error).__name__}: {error}",
+            remedy=f"add the class instead: add({name}, ...)",
+        ) from error
+
+
+def _modules_in(value: Any, seen: set[int]) -> Iterator[nn.Module]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, nn.Module):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _modules_in(item, seen)
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            yield from _modules_in(item, seen)
+    if not isinstance(value, type) and hasattr(value, "__dict__"):
+        yield from _modules_in(vars(value), seen)

@@ -1,0 +1,288 @@
+"""Pipeline: strategy, processors and stop rules as an immutable value, built by code or from a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..contracts.errors import InvalidInput, NotSerializable, UnknownName
+from ..contracts.params import first_field, non_default_values
+from ..contracts.specs import StepSpec, StrategySpec
+from ..contracts.steps import Step, StrategyUse, fill, lone_value
+from ..host.registry import Host
+from ..recipe.recipe import Recipe, default_stop
+from .bound import BoundPipeline, bind_pipeline
+from .opaque import is_opaque, opaque_step
+from .plan import Plan
+from .unbound import as_batch, pick_unbound, unbound_plan, whole_view
+
+Role = Literal["processor", "stop"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pipeline:
+    """A value: every method returns a new one; equal content is equal; it may serve many threads.
+
+    `pipe(x, logits)` processes, `pipe.pick(x, logits)` also chooses, `pipe.bind(...)` serves steps that keep state or
+    need facts. Without a strategy it is greedy; without a stop rule a run ends at eos or after 256 new tokens.
+    """
+
+    strategy: StrategyUse | None = None
+    processors: tuple[Step, ...] = ()
+    stops: tuple[Step, ...] = ()
+    compatibility: Literal["hf"] | None = None
+    on_bad_row: Literal["error", "stop_row"] = "error"
+    include_stop: bool = False
+    name: str = ""
+    host: Host = field(default_factory=Host)
+
+    # -- building ---------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        step: Any,
+        value: object = None,
+        /,
+        *,
+        at: int | None = None,
+        stateless: bool = False,
+        **params: object,
+    ) -> Pipeline:
+        """Add a processor: a registered name, or any object or class with HF's signature.
+
+        `value` sets the step's first parameter; `at` is its place (the end). `stateless=True` vouches that an object
+        keeps nothing between calls. Raises `UnknownName`, `InvalidParams`, `InvalidInput`.
+        """
+        made = self._step("processor", step, value, stateless, params)
+        steps = list(self.processors)
+        steps.insert(len(steps) if at is None else at, made)
+        return replace(self, processors=tuple(steps))
+
+    def stop(
+        self, rule: Any, value: object = None, /, *, stateless: bool = False, **params: object
+    ) -> Pipeline:
+        """Add a stop rule, likewise."""
+        return replace(self, stops=(*self.stops, self._step("stop", rule, value, stateless, params)))
+
+    def with_strategy(self, name: str, /, *, seed: int | None = None, **params: object) -> Pipeline:
+        """Choose by this strategy; `seed` makes its draws repeatable."""
+        qualified, spec = self.host.strategy(name)
+        return replace(self, strategy=StrategyUse(spec, fill(spec, params), qualified, seed))
+
+    def compat(self, engine: Literal["hf"] | None) -> Pipeline:
+        """`compat("hf")`: transformers' layout, generator and very tokens. None takes it back."""
+        if engine not in ("hf", None):
+            raise InvalidInput(
+                f"compat({engine!r}): no such engine", remedy="compat('hf') is the one there is"
+            )
+        return replace(self, compatibility=engine)
+
+    def drop(self, name: str) -> Pipeline:
+        """Take a step out: "top_k", or "top_k#2" where it occurs more than once."""
+        place = self._place(name)
+        return replace(self, processors=self.processors[:place] + self.processors[place + 1 :])
+
+    def replace(self, name: str, step: Any, value: object = None, /, **params: object) -> Pipeline:
+        """Put another step in the place of one."""
+        place = self._place(name)
+        made = self._step("processor", step, value, False, params)
+        return replace(self, processors=(*self.processors[:place], made, *self.processors[place + 1 :]))
+
+    def with_options(
+        self, *, on_bad_row: Literal["error", "stop_row"] | None = None, include_stop: bool | None = None
+    ) -> Pipeline:
+        """Set what a recipe's top-level keys of the same names set."""
+        return replace(
+            self,
+            on_bad_row=on_bad_row or self.on_bad_row,
+            include_stop=self.include_stop if include_stop is None else include_stop,
+        )
+
+    # -- using ------------------------------------------------------------------------------------------------
+
+    def __call__(self, input_ids: Tensor, logits: Tensor) -> Tensor:
+        """(B, T) int64, (B, V) -> (B, V) scores; (T,) and (V,) give (V,). `logits` stays as it was.
+
+        Raises `NeedsBind` for steps that keep state or need facts, `InvalidInput` for other shapes.
+        """
+        ids, rows = as_batch(input_ids, logits)
+        return self._plan(whole_view(ids, ids.shape[1]), rows).reshape(
+            logits.shape
+        )  # (1, V) -> (V,) where it came so
+
+    def pick(self, input_ids: Tensor, logits: Tensor) -> Tensor:
+        """(B, T) int64, (B, V) -> (B,) int64: the next token of each row; (T,) and (V,) give (1,).
+
+        A row's draw follows from seed, row index and length; without a seed, from torch's global generator.
+        Raises `BadRow` as well.
+        """
+        ids, rows = as_batch(input_ids, logits)
+        return pick_unbound(self.effective_strategy, self.compatibility, self._plan, ids, rows)
+
+    def bind(
+        self,
+        prompt: Tensor,
+        *,
+        vocab_size: int | None = None,
+        eos_token_id: int | Sequence[int] | None = None,
+        pad_token_id: int | None = None,
+        tokenizer: Any = None,
+        encoder_ids: Tensor | None = None,
+        max_length: int | None = None,
+        device: torch.device | str | None = None,
+        seed: int | None = None,
+    ) -> BoundPipeline:
+        """Fresh objects for one run that begins with `prompt`, (B, T) or (T,) int64."""
+        return bind_pipeline(
+            self.processors,
+            self.effective_stops,
+            self.effective_strategy,
+            self.compatibility,
+            prompt,
+            vocab_size=vocab_size,
+            eos_token_id=eos_token_id,
+            pad_token_id=pad_token_id,
+            tokenizer=tokenizer,
+            encoder_ids=encoder_ids,
+            max_length=max_length,
+            device=device,
+            seed=seed,
+        )
+
+    @property
+    def effective_strategy(self) -> StrategyUse:
+        """The strategy, greedy unless one was chosen."""
+        if self.strategy is not None:
+            return self.strategy
+        qualified, spec = self.host.strategy("greedy")
+        return StrategyUse(spec, fill(spec, {}), qualified)
+
+    @property
+    def effective_stops(self) -> tuple[Step, ...]:
+        """The stop rules, eos and 256 new tokens unless some were given."""
+        return self.stops or default_stop(self.host)
+
+    # -- as data ----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, host: Host | None = None) -> Pipeline:
+        """The pipeline that a recipe describes."""
+        return cls(
+            recipe.strategy,
+            recipe.processors,
+            recipe.stop,
+            recipe.compat,
+            recipe.on_bad_row,
+            recipe.include_stop,
+            recipe.name,
+            host or Host(),
+        )
+
+    def to_recipe(self) -> Recipe:
+        """The recipe that describes this pipeline. Raises `NotSerializable` naming a step that no plugin registered."""
+        for step in (*self.processors, *self.stops):
+            if is_opaque(step):
+                raise NotSerializable(
+                    f"{step.spec.name!r} is an object that no plugin registered",
+                    remedy="give it a name: a package with the entry point 'decodery' can",
+                )
+        return Recipe(
+            strategy=self.effective_strategy,
+            processors=self.processors,
+            stop=self.effective_stops,
+            name=self.name,
+            compat=self.compatibility,
+            on_bad_row=self.on_bad_row,
+            include_stop=self.include_stop,
+        )
+
+    def __repr__(self) -> str:
+        parts = ["Pipeline()"]
+        if self.compatibility:
+            parts.append(f"compat({self.compatibility!r})")
+        if self.strategy is not None:
+            parts.append(f"with_strategy({_arguments(self.strategy)})")
+        parts += [f"add({_arguments(step)})" for step in self.processors]
+        parts += [f"stop({_arguments(step)})" for step in self.stops]
+        if self.on_bad_row != "error" or self.include_stop:
+            parts.append(f"with_options(on_bad_row={self.on_bad_row!r}, include_stop={self.include_stop})")
+        return ".".join(parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pipeline) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    # -- inside -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _identity(self) -> tuple[object, ...]:
+        return (
+            self.effective_strategy,
+            self.processors,
+            self.effective_stops,
+            self.compatibility,
+            self.on_bad_row,
+            self.include_stop,
+        )
+
+    def _step(self, role: Role, step: Any, value: object, stateless: bool, params: dict[str, object]) -> Step:
+        if not isinstance(step, str):
+            if value is not None:
+                raise InvalidInput(
+                    "a lone value belongs to a registered step",
+                    remedy="give a class its parameters by name: add(MyClass, strength=2)",
+                )
+            return opaque_step(step, role, params, stateless)
+        qualified, spec = self.host.step(step)
+        if spec.role != role:
+            method = "stop" if spec.role == "stop" else "add"
+            raise UnknownName(
+                f"{step!r} is a {spec.role}, not a {role}", remedy=f"use .{method}({step!r}, ...)"
+            )
+        values = params if value is None else {**lone_value(spec, value), **params}
+        return Step(spec, fill(spec, values), qualified)
+
+    def _place(self, name: str) -> int:
+        bare, _, number = name.partition("#")
+        places = [
+            i
+            for i, step in enumerate(self.processors)
+            if bare in (step.spec.name, step.qualified, *step.spec.aliases)
+        ]
+        if number.isdigit() and 0 < int(number) <= len(places):
+            return places[int(number) - 1]
+        if len(places) == 1 and not number:
+            return places[0]
+        if places:
+            numbered = ", ".join(f"{bare}#{i + 1}" for i in range(len(places)))
+            raise UnknownName(f"{name!r} does not name one step: there are {numbered}", remedy="say which")
+        have = ", ".join(step.spec.name for step in self.processors) or "none"
+        raise UnknownName(f"the pipeline has no step {name!r}", remedy=f"its steps: {have}")
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return unbound_plan(self.processors, self.effective_strategy)
+
+
+def _arguments(use: Step | StrategyUse) -> str:
+    """What `add`, `stop` or `with_strategy` must be given to make this again."""
+    spec: StepSpec | StrategySpec = use.spec
+    if isinstance(use, Step) and is_opaque(use):
+        factory: Any = spec.factory
+        target = factory.target.__name__ if factory.is_class else repr(factory.target)
+        return ", ".join([target, *(f"{k}={v!r}" for k, v in factory.arguments.items())])
+    values = non_default_values(use.params)
+    lone = first_field(spec.params) if spec.params is not None and isinstance(use, Step) else None
+    written = [repr(use.qualified or spec.name)]
+    if lone is not None and lone in values:
+        written.append(repr(values.pop(lone)))
+    if isinstance(use, StrategyUse) and use.seed is not None:
+        written.append(f"seed={use.seed}")
+    return ", ".join([*written, *(f"{name}={value!r}" for name, value in values.items())])

@@ -1,0 +1,142 @@
+"""Random numbers that belong to a row: counter-based, without state.
+
+`uniform(row_key, sample, step, purpose)` is Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as
+1, 2, 3"), so a row's draws do not depend on the batch it is in, on its place there, or on what was drawn before.
+`compat: hf` uses torch's generator instead, in transformers' order and amount.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ..kernels.draw import inverse_cdf, multinomial
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+def philox(counter: Tensor, key: Tensor) -> Tensor:
+    """Philox 4x32-10. counter (4, R), key (2, R), int64 holding 32 unsigned bits each -> (4, R) likewise."""
+    even, odd = counter[0::2], counter[1::2]  # (4, R) -> 2 x (2, R)
+    multipliers, weyl = _constants(counter.device)
+    for _ in range(10):
+        # 32 x 32 -> 64 bits: int64 wraps, yet its bits are right, and the mask undoes the sign extension.
+        product = even * multipliers
+        high, low = (product >> 32) & _MASK, product & _MASK
+        even, odd = high.flip(0) ^ odd ^ key, low.flip(0)
+        key = (key + weyl) & _MASK
+    return torch.stack((even[0], odd[0], even[1], odd[1]))  # 4 x (R,) -> (4, R)
+
+
+@lru_cache(maxsize=16)
+def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
+    multipliers, weyl = torch.tensor([_MULTIPLIERS, _WEYL], device=device).unsqueeze(
+        -1
+    )  # (2, 2) -> 2 x (2, 1)
+    return multipliers, weyl
+
+
+def uniform(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> Tensor:
+    """(R,) int64 each -> (R,) float64 in [0, 1) with 53 random bits."""
+    consumer = torch.full_like(steps, _purpose_id(purpose))
+    counter = torch.stack((steps, samples, consumer, steps >> 32)) & _MASK  # 4 x (R,) -> (4, R)
+    key = torch.stack((row_keys, row_keys >> 32)) & _MASK  # 2 x (R,) -> (2, R)
+    words = philox(counter, key)
+    return ((words[0] >> 5) * 67108864 + (words[1] >> 6)).double() * 2.0**-53
+
+
+@lru_cache(maxsize=256)
+def _purpose_id(purpose: str) -> int:
+    return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=4).digest(), "little")
+
+
+def hash_key(*parts: object) -> int:
+    """A 64-bit row key, as a signed int64 that a tensor can hold."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def prompt_keys(seed: int, prompts: Sequence[Sequence[int]]) -> list[int]:
+    """A key a prompt: hash(seed, ids, how often the same prompt came before in this call)."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    keys = []
+    for prompt in prompts:
+        ids = tuple(prompt)
+        keys.append(hash_key(seed, ids, seen[ids]))
+        seen[ids] += 1
+    return keys
+
+
+def as_key(seed: int) -> int:
+    """A caller's own seed (0 <= seed < 2**64) as a signed int64."""
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def fresh_seed() -> int:
+    """A seed from torch's global generator, so that `torch.manual_seed` governs unseeded runs."""
+    return int(torch.randint(2**63 - 1, ()).item())
+
+
+class RowRng:
+    """The row generator. `row_keys`, `samples`, `steps` are (R,) int64 on one device; `steps` is read at each call,
+    and whoever writes the history advances it in place."""
+
+    def __init__(self, row_keys: Tensor, samples: Tensor, steps: Tensor) -> None:
+        self.row_keys, self.samples, self.steps = row_keys, samples, steps
+
+    def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
+        return uniform(self.row_keys, self.samples, self.steps + ahead, purpose)
+
+    def categorical(self, scores: Tensor, purpose: str = "draw") -> Tensor:
+        return inverse_cdf(scores, self.uniform(purpose))
+
+    def select(self, rows: Tensor, steps: Tensor) -> None:
+        """(R',) int64: the rows' keys go with them; `steps` (R',) is the history's new counter."""
+        self.row_keys, self.samples, self.steps = self.row_keys[rows], self.samples[rows], steps
+
+
+class OneRow:
+    """The random numbers of one row of several, for a step that is built once a row."""
+
+    def __init__(self, rng: RowRng, index: int) -> None:
+        self._rng, self._index = rng, index
+
+    def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
+        """(1,) float64."""
+        rng, one = self._rng, slice(self._index, self._index + 1)
+        return uniform(rng.row_keys[one], rng.samples[one], rng.steps[one] + ahead, purpose)
+
+    def categorical(self, scores: Tensor, purpose: str = "draw") -> Tensor:
+        """(1, V) -> (1,) int64."""
+        return inverse_cdf(scores, self.uniform(purpose))
+
+
+class TorchRng:
+    """torch's generator (None: the global one), drawn from in transformers' order and amount."""
+
+    def __init__(self, rows: int, device: torch.device, generator: torch.Generator | None = None) -> None:
+        self._rows, self._device, self._generator = rows, device, generator
+
+    def select(self, rows: Tensor, steps: Tensor) -> None:
+        """(R',) int64: from now on so many rows are drawn for."""
+        self._rows = len(rows)
+
+    def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
+        return torch.rand(self._rows, dtype=torch.float64, device=self._device, generator=self._generator)
+
+    def categorical(self, scores: Tensor, purpose: str = "draw") -> Tensor:
+        return multinomial(scores, self._generator)
+
+
+def torch_rng(rows: int, device: torch.device, seed: int | None) -> TorchRng:
+    """With a seed, a generator that yields what the global one would after `torch.manual_seed(seed)`."""
+    if seed is None:
+        return TorchRng(rows, device)
+    return TorchRng(rows, device, torch.Generator(device=device).manual_seed(seed))

@@ -1,0 +1,101 @@
+"""A pipeline used directly in a caller's own loop: `pipe(x, logits)` and `pipe.pick(x, logits)`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts.errors import BadRow, InvalidInput, NeedsBind
+from ..contracts.steps import Step, StrategyUse
+from ..kernels.draw import bad_rows
+from .apply import View
+from .bind import bind_steps, bind_strategy, strategy_min_keep
+from .facts import Facts
+from .opaque import keeps_state
+from .plan import Plan
+from .rng import RowRng, fresh_seed, hash_key, torch_rng
+
+
+def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, T) and (B, V), or (T,) and (V,) made so. Raises `InvalidInput` for anything else."""
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        found = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
+        raise InvalidInput(
+            f"logits are {found}, not a float tensor", remedy="give the model's output as it is"
+        )
+    if logits.ndim == 3:
+        raise InvalidInput(
+            f"logits have shape {tuple(logits.shape)}, one set a position",
+            remedy="give the last position's: logits[:, -1]",
+        )
+    if not isinstance(input_ids, Tensor) or input_ids.is_floating_point() or input_ids.dtype == torch.bool:
+        raise InvalidInput(
+            "input_ids must be a LongTensor of token ids", remedy="torch.tensor([[20, 15, 1]])"
+        )
+    ids, rows = input_ids.long(), logits
+    if logits.ndim == 1:
+        rows = logits.unsqueeze(0)  # (V,) -> (1, V)
+        ids = ids if ids.ndim == 2 else ids.unsqueeze(0)  # (T,) -> (1, T)
+    if ids.ndim != 2 or rows.ndim != 2 or len(ids) != len(rows):
+        raise InvalidInput(
+            f"input_ids {tuple(input_ids.shape)} and logits {tuple(logits.shape)} do not belong together",
+            remedy="(B, T) with (B, V), or (T,) with (V,)",
+        )
+    return ids, rows
+
+
+def whole_view(ids: Tensor, prompt_length: int) -> View:
+    """Every row active, all of one length. ids (B, T) int64."""
+    count, width = ids.shape
+    lengths = torch.full((count,), width, dtype=torch.int64, device=ids.device)
+    return View(ids, lengths, torch.full_like(lengths, prompt_length), [width] * count, range(count))
+
+
+def unbound_plan(processors: Sequence[Step], use: StrategyUse) -> Plan:
+    """The steps, built to serve any number of calls. Raises `NeedsBind` naming those that cannot."""
+    # Padding is known: a caller's own loop has none.
+    stuck = [step.spec.name for step in processors if step.spec.needs - {"padding"} or keeps_state(step)]
+    if stuck:
+        raise NeedsBind(
+            f"{', '.join(map(repr, stuck))}: keeping state or needing facts of the run",
+            remedy="bound = pipe.bind(prompt=x, vocab_size=V, eos_token_id=...); bound(x, logits)",
+        )
+    facts = _no_facts(1, torch.device("cpu"))
+    return Plan(
+        bind_steps(processors, facts, rectangle=True, min_keep=strategy_min_keep(use, facts), copy=False)
+    )
+
+
+def pick_unbound(use: StrategyUse, compat: str | None, plan: Plan, ids: Tensor, logits: Tensor) -> Tensor:
+    """(B, T) int64, (B, V) -> (B,) int64. Row key: hash(seed, row index); step: the length of the row."""
+    strategy = bind_strategy(use, _no_facts(len(ids), logits.device))
+    if not hasattr(strategy, "choose"):
+        raise NeedsBind(
+            f"strategy {use.spec.name!r} owns its loop and cannot pick one token",
+            remedy="hand it the loop: Decoder(model, pipe).generate(...)",
+        )
+    scores = checked_scores(plan, whole_view(ids, ids.shape[1]), logits, ids.shape[1])
+    if compat == "hf":
+        return strategy.choose(scores, torch_rng(len(ids), logits.device, use.seed))  # type: ignore[no-any-return]
+    seed = fresh_seed() if use.seed is None else use.seed
+    keys = torch.tensor([hash_key(seed, row) for row in range(len(ids))], device=logits.device)
+    rng = RowRng(keys, torch.zeros_like(keys), torch.full_like(keys, ids.shape[1]))
+    return strategy.choose(scores, rng)  # type: ignore[no-any-return]
+
+
+def checked_scores(plan: Plan, view: View, logits: Tensor, step: int) -> Tensor:
+    """(R, V) -> (R, V) processed. Raises `BadRow` for the first row that no token can be drawn from."""
+    scores = plan(view, logits)
+    for row, bad in enumerate(bad_rows(scores).tolist()):
+        if bad:
+            processor, what = plan.blame(view, logits, row)
+            raise BadRow(row, step, processor, what)
+    return scores
+
+
+def _no_facts(rows: int, device: torch.device) -> Facts:
+    rng: Any = torch_rng(rows, device, None)
+    return Facts(torch.zeros(rows, dtype=torch.int64, device=device), device, rng)

@@ -1,0 +1,226 @@
+"""Under select and rewind, every kind of session gives the logits of the rows as they now stand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from decodery import Decoder, Pipeline, hookimpl
+from decodery.contracts.errors import CannotFollow, InvalidInput
+from decodery.contracts.specs import StrategySpec
+from decodery.engine.run import Run
+from decodery.host.loader import PluginInfo
+from decodery.host.registry import Host
+from decodery.testing import TableModel
+
+VOCAB = 24
+
+
+class Script:
+    """A strategy that does what the test tells it."""
+
+    act: Callable[[Run], None]
+
+    def decode(self, run: Run) -> None:
+        type(self).act(run)
+
+
+@hookimpl
+def provide_strategies() -> list[StrategySpec]:
+    return [StrategySpec("script", Script)]
+
+
+def perform(
+    model: Any, act: Callable[[Run], None], prompts: list[list[int]], pipe: Pipeline | None = None
+) -> Any:
+    Script.act = staticmethod(act)
+    host = Host("tests", plugins=[PluginInfo("tests", "0", __name__)])
+    base = pipe or Pipeline().stop("max_new_tokens", 40)
+    ours = Pipeline(host=host, processors=base.processors, stops=base.stops).with_strategy("script")
+    return Decoder(model, ours, vocab_size=VOCAB, host=host).generate(prompts, seed=1)
+
+
+class Cached(nn.Module):
+    """`model(x, input_pos)` with a cache that knows nothing of rows but their place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = TableModel(VOCAB)
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.max_seq_length = 64
+
+    def setup_caches(self, max_batch_size: int, max_seq_length: int) -> None:
+        self.tokens = torch.zeros(max_batch_size, max_seq_length, dtype=torch.int64)
+
+    def forward(self, x: Tensor, input_pos: Tensor) -> Tensor:
+        self.tokens[: len(x), input_pos] = x
+        return self.table(self.tokens[: len(x), : int(input_pos[-1]) + 1])[:, input_pos]
+
+
+def llama() -> nn.Module:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCAB,
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=128,
+            initializer_range=0.4,
+        )
+    ).eval()
+
+
+def truth(model: Any, ids: list[int]) -> Tensor:
+    """The last position's logits of one row, without any cache."""
+    if isinstance(model, Cached):
+        model = model.table
+    with torch.no_grad():
+        out = model(torch.tensor([ids]))
+    return (out if isinstance(out, Tensor) else out.logits)[0, -1]
+
+
+MODELS: dict[str, Callable[[], Any]] = {
+    "stateless": lambda: TableModel(VOCAB),
+    "input_pos": Cached,
+    "hf": llama,
+}
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_any_order_of_append_select_and_rewind_keeps_rows_right(name: str, ragged: bool) -> None:
+    model, rng = MODELS[name](), random.Random(f"{name}{ragged}")
+    checked = 0
+
+    def act(run: Run) -> None:
+        nonlocal checked
+        rows = [run.input_ids[r, : run.lengths[r]].tolist() for r in range(len(run.lengths))]
+        starts = [len(row) for row in rows]
+        for _ in range(30):
+            logits, active = run.logits(), run.active
+            for row in active:
+                torch.testing.assert_close(logits[row], truth(model, rows[row]), atol=2e-4, rtol=1e-4)
+                checked += 1
+            move = rng.choice(["append", "append", "select", "rewind"])
+            if move == "append":
+                tokens = [rng.randrange(VOCAB) for _ in rows]
+                run.append(torch.tensor(tokens), stop=False)
+                for row in active:
+                    rows[row].append(tokens[row])
+            elif move == "select":
+                chosen = [rng.randrange(len(rows)) for _ in range(rng.randint(1, 5))]
+                run.select(torch.tensor(chosen))
+                rows, starts = [list(rows[r]) for r in chosen], [starts[r] for r in chosen]
+            else:
+                counts = [rng.randint(0, len(row) - start) for row, start in zip(rows, starts, strict=True)]
+                run.rewind(torch.tensor(counts))
+                rows = [row[: len(row) - count] for row, count in zip(rows, counts, strict=True)]
+            assert run.lengths.tolist() == [len(row) for row in rows]
+            assert [run.input_ids[r, : len(row)].tolist() for r, row in enumerate(rows)] == rows
+        run.select(torch.arange(3) % len(rows))
+
+    prompts = (
+        [[1, 2, 3], [4], [5, 6, 7, 8, 9]] if ragged and name == "hf" else [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    )
+    for _ in range(8):
+        perform(model, act, prompts)
+    assert checked > 200
+
+
+class Totals:
+    """Keeps the sum of what it observed, row by row; follows rows."""
+
+    def __init__(self) -> None:
+        self.sums: list[list[int]] = []
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None:
+        self.sums = self.sums or [[] for _ in tokens]
+        for kept, token, on in zip(self.sums, tokens.tolist(), active.tolist(), strict=True):
+            kept.extend([token] if on else [])
+
+    def select(self, rows: Tensor) -> None:
+        self.sums = [list(self.sums[r]) for r in rows.tolist()] if self.sums else []
+
+    def rewind(self, counts: Tensor) -> None:
+        self.sums = [kept[: len(kept) - n] for kept, n in zip(self.sums, counts.tolist(), strict=True)]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return scores + sum(self.sums[0]) if self.sums else scores
+
+
+def test_the_state_of_steps_follows_its_row() -> None:
+    def act(run: Run) -> None:
+        run.logits()
+        run.append(torch.tensor([2, 5]), stop=False)
+        run.select(torch.tensor([1, 0, 1]))
+        run.logits()
+        run.append(torch.tensor([1, 1, 7]), stop=False)
+        assert run.process(torch.zeros(3, VOCAB))[:, 0].tolist() == [6, 3, 12]
+        run.rewind(torch.tensor([1, 0, 2]))
+        run.logits()
+        assert run.process(torch.zeros(3, VOCAB))[2, 0].tolist() == 0
+        run.select(torch.tensor([0, 1]))
+
+    perform(TableModel(VOCAB), act, [[1], [2]], Pipeline().add(Totals).stop("max_new_tokens", 9))
+
+
+def test_random_numbers_follow_their_row() -> None:
+    def act(run: Run) -> None:
+        run.logits()
+        before = run.uniform("draw")
+        run.append(torch.tensor([3, 4]), stop=False)
+        later = run.uniform("draw")
+        run.select(torch.tensor([1, 0, 1]))
+        assert torch.equal(run.uniform("draw"), later[[1, 0, 1]])
+        run.rewind(torch.tensor([1, 1, 0]))
+        assert torch.equal(run.uniform("draw"), torch.stack((before[1], before[0], later[1])))
+        run.select(torch.tensor([0, 1]))
+
+    perform(TableModel(VOCAB), act, [[1], [2]])
+
+
+def test_a_step_that_cannot_follow_is_refused_by_name() -> None:
+    class Keeper:
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            return scores
+
+    def act(run: Run) -> None:
+        run.logits()
+        with pytest.raises(CannotFollow, match="'keeper' keeps state"):
+            run.select(torch.tensor([0]))
+        with pytest.raises(CannotFollow, match="taken back"):
+            run.rewind(torch.tensor([0]))
+
+    perform(TableModel(VOCAB), act, [[1]], Pipeline().add(Keeper).stop("max_new_tokens", 9))
+
+
+def test_a_prompt_cannot_be_taken_back() -> None:
+    def act(run: Run) -> None:
+        run.logits()
+        run.append(torch.tensor([3]), stop=False)
+        with pytest.raises(InvalidInput, match="row 0 has 1 generated"):
+            run.rewind(torch.tensor([2]))
+
+    perform(TableModel(VOCAB), act, [[1]])
+
+
+def test_a_row_that_loses_tokens_is_not_finished_any_more() -> None:
+    def act(run: Run) -> None:
+        run.logits()
+        run.append(torch.tensor([3]))
+        assert run.done
+        run.rewind(torch.tensor([1]))
+        assert not run.done
+        run.logits()
+        run.append(torch.tensor([7]))
+
+    gen = perform(TableModel(VOCAB), act, [[1]], Pipeline().stop("stop_token_ids", [3, 7]))
+    assert (gen.tokens, gen.finish_reasons) == ([[7]], ["stop_token_ids"])

@@ -1,0 +1,1 @@
+"""decodery's demonstration language model: a small decoder in plain torch, its tokenizer and its weights."""

@@ -1,0 +1,81 @@
+"""What comes in the box. Free of torch: the records point at their code by string."""
+
+from __future__ import annotations
+
+import pluggy
+
+from ..contracts.specs import AdapterSpec, RecipeSource, StepSpec, StrategySpec
+from .processors import history_readers, samplers
+from .stop_rules import stop_rules
+
+# Made here, as the host is on a floor of its own; an outsider imports the same marker as `decodery.hookimpl`.
+hookimpl = pluggy.HookimplMarker("decodery")
+
+RECIPES = {
+    "greedy": "the best token at each step",
+    "sample": "plain sampling, nothing cut",
+    "chat": "sampling for conversation: moderate temperature, a cut tail, a light repetition penalty",
+    "creative": "sampling for stories: lively but coherent",
+    "factual": "sampling close to the best token",
+    "hf": "the defaults of transformers' generate, in its layout and with its random numbers",
+}
+
+
+@hookimpl
+def provide_steps() -> list[StepSpec]:
+    """Processors and stop rules."""
+    return [*samplers(), *history_readers(), *stop_rules()]
+
+
+@hookimpl
+def provide_strategies() -> list[StrategySpec]:
+    """Per-token strategies."""
+    return [
+        StrategySpec(
+            name="greedy",
+            factory="decodery.builtin.strategies.greedy:Greedy",
+            draw="argmax",
+            summary="takes the best token at each step",
+        ),
+        StrategySpec(
+            name="sample",
+            factory="decodery.builtin.strategies.sample:Sample",
+            draw="categorical",
+            summary="draws each token from the probabilities that the processors leave",
+        ),
+    ]
+
+
+@hookimpl
+def provide_adapters() -> list[AdapterSpec]:
+    """Ways of driving a model, the most specific first."""
+    return [
+        AdapterSpec(
+            name="hf",
+            probe="decodery.models.hf:probe",
+            factory="decodery.models.hf:HfModel",
+            priority=100,
+            summary="a transformers causal language model with its cache",
+        ),
+        AdapterSpec(
+            name="input_pos",
+            probe="decodery.models.input_pos:probe",
+            factory="decodery.models.input_pos:InputPosModel",
+            priority=80,
+            summary="model(x, input_pos) with a cache of its own",
+        ),
+        AdapterSpec(
+            name="stateless",
+            probe="decodery.models.stateless:probe",
+            factory="decodery.models.stateless:StatelessModel",
+            priority=0,
+            summary="any model(x) that returns logits; the whole text is fed at every step",
+        ),
+    ]
+
+
+@hookimpl
+def provide_recipes() -> list[RecipeSource]:
+    """Recipes by name."""
+    library = "decodery:recipe/library"
+    return [RecipeSource(name, f"{library}/{name}.yaml", summary) for name, summary in RECIPES.items()]

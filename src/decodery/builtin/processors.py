@@ -1,0 +1,148 @@
+"""The processors in the box, as records."""
+
+from __future__ import annotations
+
+from ..contracts.specs import StepSpec
+from . import params
+
+HERE = "decodery.builtin.reference"
+
+SCORES_ALONE = frozenset({"stateless", "compilable"})
+KEEPS_BEST = SCORES_ALONE | {"argmax_invariant"}
+HISTORY = SCORES_ALONE | {"ragged", "reads_history"}
+
+
+def samplers() -> list[StepSpec]:
+    """Steps that look at the scores alone."""
+    return [
+        StepSpec(
+            name="temperature",
+            role="processor",
+            factory=f"{HERE}.temperature:Temperature",
+            params=params.TemperatureParams,
+            summary="divides the scores: below 1 is bolder about the best tokens, above 1 more even",
+            reference="Ackley, Hinton and Sejnowski, A Learning Algorithm for Boltzmann Machines (1985)",
+            traits=KEEPS_BEST,
+            aliases=("TemperatureLogitsWarper",),
+        ),
+        StepSpec(
+            name="top_k",
+            role="processor",
+            factory=f"{HERE}.truncation:TopK",
+            params=params.TopKParams,
+            summary="keeps the k best tokens",
+            reference="https://arxiv.org/abs/1805.04833",
+            traits=KEEPS_BEST,
+            aliases=("TopKLogitsWarper",),
+        ),
+        StepSpec(
+            name="top_p",
+            role="processor",
+            factory=f"{HERE}.truncation:TopP",
+            params=params.TopPParams,
+            summary="keeps the smallest set of best tokens that holds the probability p",
+            reference="https://arxiv.org/abs/1904.09751",
+            # Not argmax_invariant: of several best tokens with equal scores it may keep the last one only.
+            traits=SCORES_ALONE,
+            aliases=("TopPLogitsWarper",),
+        ),
+        StepSpec(
+            name="min_p",
+            role="processor",
+            factory=f"{HERE}.truncation:MinP",
+            params=params.MinPParams,
+            summary="keeps the tokens at least p times as likely as the best one",
+            reference="https://arxiv.org/abs/2407.01082",
+            traits=KEEPS_BEST,
+            aliases=("MinPLogitsWarper",),
+        ),
+        StepSpec(
+            name="typical_p",
+            role="processor",
+            factory=f"{HERE}.typical:TypicalP",
+            params=params.TypicalPParams,
+            summary="keeps the tokens of most typical surprise until they hold the probability p",
+            reference="https://arxiv.org/abs/2202.00666",
+            traits=SCORES_ALONE,
+            aliases=("TypicalLogitsWarper",),
+        ),
+        StepSpec(
+            name="epsilon_cutoff",
+            role="processor",
+            factory=f"{HERE}.typical:EpsilonCutoff",
+            params=params.EpsilonCutoffParams,
+            summary="keeps the tokens at least as likely as epsilon",
+            reference="https://arxiv.org/abs/2210.15191",
+            traits=KEEPS_BEST,
+            aliases=("EpsilonLogitsWarper",),
+        ),
+        StepSpec(
+            name="eta_cutoff",
+            role="processor",
+            factory=f"{HERE}.typical:EtaCutoff",
+            params=params.EtaCutoffParams,
+            summary="like epsilon_cutoff, with a bound that gives way where many tokens are plausible",
+            reference="https://arxiv.org/abs/2210.15191",
+            traits=KEEPS_BEST,
+            aliases=("EtaLogitsWarper",),
+        ),
+    ]
+
+
+def history_readers() -> list[StepSpec]:
+    """Steps that look at the ids too."""
+    return [
+        StepSpec(
+            name="repetition_penalty",
+            role="processor",
+            factory=f"{HERE}.repetition:RepetitionPenalty",
+            params=params.RepetitionPenaltyParams,
+            summary="makes tokens that occurred less likely; window counts the newest tokens of the text",
+            reference="https://arxiv.org/abs/1909.05858",
+            needs=frozenset({"padding"}),
+            traits=HISTORY,
+            aliases=("RepetitionPenaltyLogitsProcessor",),
+        ),
+        StepSpec(
+            name="no_repeat_ngram",
+            role="processor",
+            factory=f"{HERE}.ngram:NoRepeatNgram",
+            params=params.NoRepeatNgramParams,
+            summary="bans tokens that would complete an n-gram a second time",
+            reference="https://arxiv.org/abs/1705.04304",
+            traits=HISTORY,
+            aliases=("no_repeat_ngram_size", "NoRepeatNGramLogitsProcessor"),
+        ),
+        StepSpec(
+            name="min_new_tokens",
+            role="processor",
+            factory=f"{HERE}.length:MinNewTokens",
+            params=params.MinNewTokensParams,
+            summary="bans the end of the text before so many new tokens",
+            reference="transformers.MinNewTokensLengthLogitsProcessor",
+            needs=frozenset({"eos", "prompt_lengths"}),
+            traits=HISTORY,
+            aliases=("MinNewTokensLengthLogitsProcessor",),
+        ),
+        StepSpec(
+            name="bad_words",
+            role="processor",
+            factory=f"{HERE}.bias:BadWords",
+            params=params.BadWordsParams,
+            summary="bans tokens that would complete one of these sequences",
+            reference="transformers.NoBadWordsLogitsProcessor",
+            needs=frozenset({"eos"}),
+            traits=HISTORY,
+            aliases=("bad_words_ids", "NoBadWordsLogitsProcessor"),
+        ),
+        StepSpec(
+            name="sequence_bias",
+            role="processor",
+            factory=f"{HERE}.bias:SequenceBias",
+            params=params.SequenceBiasParams,
+            summary="adds a bias to tokens that would complete a sequence; pairs are [[ids], bias]",
+            reference="transformers.SequenceBiasLogitsProcessor",
+            traits=HISTORY,
+            aliases=("SequenceBiasLogitsProcessor",),
+        ),
+    ]

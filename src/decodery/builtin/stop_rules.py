@@ -1,0 +1,82 @@
+"""The stop rules in the box, as records."""
+
+from __future__ import annotations
+
+from ..contracts.specs import StepSpec
+from . import params
+
+HERE = "decodery.builtin.stopping"
+
+LAST_TOKENS = frozenset({"stateless", "ragged", "reads_history", "compilable"})
+
+
+def stop_rules() -> list[StepSpec]:
+    """Rules that end rows."""
+    return [
+        StepSpec(
+            name="eos",
+            role="stop",
+            factory=f"{HERE}.tokens:Eos",
+            summary="ends a row at the model's end-of-sequence token",
+            reference="transformers.EosTokenCriteria",
+            needs=frozenset({"eos"}),
+            traits=LAST_TOKENS,
+            aliases=("EosTokenCriteria",),
+            finish_reason="eos",
+        ),
+        StepSpec(
+            name="stop_token_ids",
+            role="stop",
+            factory=f"{HERE}.tokens:StopTokenIds",
+            params=params.StopTokenIdsParams,
+            summary="ends a row at any of these tokens",
+            traits=LAST_TOKENS,
+            finish_reason="stop_token_ids",
+        ),
+        StepSpec(
+            name="max_new_tokens",
+            role="stop",
+            factory=f"{HERE}.length:MaxNewTokens",
+            params=params.MaxNewTokensParams,
+            summary="ends a row after so many new tokens",
+            needs=frozenset({"prompt_lengths"}),
+            traits=LAST_TOKENS,
+            finish_reason="length",
+        ),
+        StepSpec(
+            name="max_length",
+            role="stop",
+            factory=f"{HERE}.length:MaxLength",
+            params=params.MaxLengthParams,
+            summary="ends a row at so many tokens, prompt included",
+            reference="transformers.MaxLengthCriteria",
+            traits=LAST_TOKENS,
+            aliases=("MaxLengthCriteria",),
+            finish_reason="length",
+        ),
+        StepSpec(
+            name="stop_strings",
+            role="stop",
+            factory=f"{HERE}.strings:StopStrings",
+            params=params.StopStringsParams,
+            summary="ends a row when its new text contains one of these strings",
+            reference="transformers.StopStringCriteria",
+            needs=frozenset({"prompt_lengths", "tokenizer"}),
+            # Not compilable: it reads text on the host.
+            traits=LAST_TOKENS - {"compilable"},
+            aliases=("StopStringCriteria",),
+            finish_reason="stop_string",
+        ),
+        StepSpec(
+            name="max_time",
+            role="stop",
+            factory=f"{HERE}.clock:MaxTime",
+            params=params.MaxTimeParams,
+            summary="ends all rows after so many seconds",
+            reference="transformers.MaxTimeCriteria",
+            # Not stateless: the same call has another answer later.
+            traits=frozenset({"ragged"}),
+            aliases=("MaxTimeCriteria",),
+            finish_reason="max_time",
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Stop rules: which rows are finished."""

@@ -1,0 +1,41 @@
+"""Rows that end in a certain token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..reference.rows import lengths_of, newest
+
+
+def ends_in(input_ids: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
+    """Whether each row's newest token is one of `ids`: (R, T) int64, (R,) int64, (E,) int64 -> (R,) bool."""
+    return (newest(input_ids, lengths, 1) == ids).any(dim=-1)  # (R, 1), (E,) -> (R,)
+
+
+class StopTokenIds:
+    """Ends a row at any of these tokens."""
+
+    def __init__(self, *, ids: Sequence[int]) -> None:
+        self.ids = torch.tensor(list(ids), dtype=torch.int64)
+
+    def __call__(
+        self,
+        input_ids: Tensor,
+        scores: Tensor,
+        *,
+        lengths: Tensor | None = None,
+        prompt_lengths: Tensor | None = None,
+    ) -> Tensor:
+        """(R, T) int64, (R, V), (R,) int64, (R,) int64 -> (R,) bool."""
+        self.ids = self.ids.to(input_ids.device)
+        return ends_in(input_ids, lengths_of(input_ids, lengths), self.ids)
+
+
+class Eos(StopTokenIds):
+    """Ends a row at the model's end-of-sequence tokens; never where none is known."""
+
+    def __init__(self, *, eos: Sequence[int]) -> None:
+        super().__init__(ids=eos)

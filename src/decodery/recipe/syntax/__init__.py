@@ -1,0 +1,1 @@
+"""YAML's letters: bytes, characters, scalars, nodes; read through PyYAML's events, written by ourselves."""

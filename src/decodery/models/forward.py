@@ -1,0 +1,93 @@
+"""One session's way into a model: eval mode, one grad mode, logits out as copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts.errors import ModelError
+from .calling import Call, name_of, run
+from .keeping import EvalMode
+from .outputs import as_logits
+
+
+class Forward:
+    """Calls `model` on behalf of one session, from construction until `close()`.
+
+    All calls of a session share one grad mode, that of its opening: a cache that a model makes in inference
+    mode cannot be written outside it.
+    """
+
+    def __init__(
+        self, model: Callable[..., Any], call: Call, evaluation: EvalMode, device: torch.device
+    ) -> None:
+        self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
+        self._inference = torch.is_inference_mode_enabled()
+        self._open = True
+        evaluation.hold()
+
+    @contextmanager
+    def mode(self) -> Iterator[None]:
+        """The session's grad mode: whatever makes or writes caches runs in it."""
+        with torch.inference_mode(self._inference), torch.no_grad():
+            yield
+
+    def run(self, ids: Tensor, inputs: dict[str, Any]) -> object:
+        """(B, T) int64 and further arguments by name -> whatever the model returns."""
+        if not self._open:
+            raise ModelError(
+                f"a session of {name_of(self._model)} was used after it had been closed",
+                remedy="open a new one; a model with an internal cache serves one session at a time",
+            )
+        with self.mode():
+            return run(self._model, self._call, ids.to(self._device), inputs)
+
+    def logits(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor:
+        """(B, T) int64 -> the newest `columns` positions (B, K, V), or fewer if that is the answer."""
+        batch, length = ids.shape
+        output = self.run(ids, inputs)
+        # A copy: the model may write its next answer into the same memory, and a view keeps all T positions.
+        return as_logits(output, batch, length, name_of(self._model))[:, -columns:].clone()
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._evaluation.release()
+
+
+def one_by_one(tokens: Tensor) -> list[Tensor]:
+    """(B, K) int64 -> K columns (B, 1)."""
+    return [tokens[:, k : k + 1] for k in range(tokens.shape[1])]
+
+
+def uniform_count(counts: Tensor) -> int:
+    """(B,) int64 -> the number they share: sessions whose rows have one length can take back nothing else."""
+    values = counts.tolist()
+    if not values or len(set(values)) != 1 or values[0] < 0:
+        raise ModelError(
+            f"this session takes back the same number of tokens in every row, not {values}",
+            remedy="rewind by the smallest count and feed the surplus again",
+        )
+    return int(values[0])
+
+
+def refuse_mask(attention_mask: Tensor | None, model: object) -> None:
+    """(B, T) or None: for sessions that have no way of passing a mask on."""
+    if attention_mask is not None:
+        raise ModelError(
+            f"{name_of(model)} takes no attention mask, so prompts cannot be padded",
+            remedy="feed prompts of equal length, or their common length first and then token by token",
+        )
+
+
+def check_context(needed: int, limit: int | None, model: object) -> None:
+    """Stop before a call that the model could only answer with an index error."""
+    if limit is not None and needed > limit:
+        raise ModelError(
+            f"{needed} tokens exceed the context of {name_of(model)}, {limit}",
+            remedy="shorten the prompt or generate fewer tokens; Decoder(max_length=...) if it can take more",
+        )

@@ -1,0 +1,188 @@
+"""Detection says what it found, what it gave up and why; offenders are named, with a remedy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import zoo
+from adapters import ADAPTERS, STATELESS, connected
+from torch import nn
+
+from decodery.contracts.errors import ModelError, UnknownName
+from decodery.contracts.specs import AdapterSpec
+from decodery.models.detect import connect, inspect
+from decodery.models.stateless import StatelessModel
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("DropoutLeftOn", "not deterministic"),
+        ("NotCausal", "not causal"),
+        ("MixedRows", "mixes rows"),
+        ("HiddenStates", "hidden states instead of logits"),
+        ("Unbatched", "one row at a time"),
+    ],
+)
+def test_offenders_are_warned_of(name: str, said: str) -> None:
+    report = inspect(getattr(zoo, name)(), ADAPTERS)
+    assert report.adapter == "stateless"
+    assert [said in warning for warning in report.warnings] == [True], report.warnings
+
+
+@pytest.mark.parametrize("name", ["NanoGPT", "DictGPT", "GptFast", "Demo", "LitGPT", "LitLlama", "MetaLlama"])
+def test_sound_models_are_not_warned_of(name: str) -> None:
+    assert inspect(getattr(zoo, name)(), ADAPTERS).warnings == ()
+
+
+def test_a_time_first_model_is_refused_and_the_remedy_works() -> None:
+    model = zoo.TimeFirst()
+    with pytest.raises(ModelError, match="time-first") as caught:
+        connected(model)
+    assert "model(ids.t()).transpose(0, 1)" in caught.value.remedy
+    _, report = connected(lambda ids: model(ids.t()).transpose(0, 1), vocab_size=zoo.VOCAB)
+    assert report.warnings == ()
+
+
+def test_a_model_that_does_not_listen_is_warned_of() -> None:
+    report = inspect(lambda ids: torch.zeros(*ids.shape, 7), ADAPTERS, options={"vocab_size": 7})
+    assert "do not depend" in report.warnings[0]
+
+
+def test_probing_uses_only_ids_that_the_vocabulary_has() -> None:
+    seen = []
+
+    def watched(ids: torch.Tensor) -> torch.Tensor:
+        seen.extend(ids.flatten().tolist())
+        return zoo.bigram(ids)[..., :3] + 1.0
+
+    inspect(watched, ADAPTERS, options={"vocab_size": 3})
+    assert set(seen) == {0, 1, 2}
+    seen.clear()
+    inspect(watched, ADAPTERS)  # the width of the answer is the vocabulary, and only 0 was risked to learn it
+    assert set(seen) == {0, 1, 2}
+
+
+def test_detection_leaves_the_callers_random_numbers_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    connected(zoo.DropoutLeftOn())
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_detection_costs_a_handful_of_tiny_calls() -> None:
+    calls = []
+
+    class Counting(zoo.NanoGPT):
+        def forward(self, idx: torch.Tensor, targets: None = None) -> object:
+            calls.append(idx.numel())
+            return super().forward(idx, targets)
+
+    connected(Counting())
+    # Three sessions of a prompt and two tokens, the model answering for the last position only.
+    assert len(calls) <= 9
+    assert max(calls) <= 8
+
+
+def test_a_report_reads_well() -> None:
+    text = str(inspect(zoo.LyingCache(), ADAPTERS))
+    lines = text.splitlines()
+    assert lines[0] == "LyingCache: adapter 'stateless'"
+    assert (
+        "  because     LyingCache(x, input_pos=None) can be called with the whole context each step" in lines
+    )
+    assert "  not         hf: not its kind of model" in lines
+    assert "  vocabulary  37, eos 0, bos unknown, pad unknown" in lines
+    assert "  context     32" in lines
+    assert "  runs on     cpu, float32" in lines
+    assert "  can         select, rewind: uniform" in lines
+    assert "  warning     adapter 'input_pos' was tried and given up: LyingCache takes input_pos, but" in text
+    assert text.count("differ by") == 1
+
+
+def test_adapters_are_tried_in_the_given_order() -> None:
+    first = AdapterSpec("mine", lambda model, options: "it looks right", StatelessModel)
+    assert inspect(zoo.NanoGPT(), [first, *ADAPTERS]).adapter == "mine"
+    assert inspect(zoo.NanoGPT(), [STATELESS, first]).adapter == "stateless"
+
+
+def test_an_adapter_that_breaks_does_not_stop_the_others() -> None:
+    def broken(model: object, options: object) -> str:
+        raise ZeroDivisionError("oh dear")
+
+    missing = AdapterSpec("missing", "no.such.module:probe", "no.such.module:Model")
+    report = inspect(zoo.NanoGPT(), [AdapterSpec("broken", broken, StatelessModel), missing, STATELESS])
+    assert report.adapter == "stateless"
+    assert report.rejected[0] == ("broken", "ZeroDivisionError: oh dear")
+    assert report.rejected[1][1].startswith("adapter 'missing': 'no.such.module:probe' cannot be imported")
+
+
+def test_a_failed_candidate_leaves_nothing_in_the_module() -> None:
+    def meddling(model: zoo.NanoGPT, options: object) -> object:
+        model.wpe = nn.Embedding(1, 1)
+        model.train(False)
+        raise ModelError("changed my mind")
+
+    model = zoo.NanoGPT()
+    wpe = model.wpe
+    connect(model, [AdapterSpec("meddling", lambda model, options: "yes", meddling), STATELESS])
+    assert model.wpe is wpe
+
+
+def test_a_named_adapter_is_taken_at_its_word_and_its_options_reach_it() -> None:
+    _, report = connected(zoo.LyingCache(), {"name": "input_pos", "verify": False, "max_length": 9})
+    assert (report.adapter, report.facts.max_length, report.facts.capabilities.rewind) == (
+        "input_pos",
+        9,
+        "none",
+    )
+    assert connected(zoo.Demo(), "stateless")[1].adapter == "stateless"
+
+
+def test_an_unknown_adapter_gets_a_suggestion() -> None:
+    with pytest.raises(UnknownName, match="unknown adapter 'inputpos'") as caught:
+        connected(zoo.Demo(), "inputpos")
+    assert caught.value.remedy == "did you mean 'input_pos'?"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (zoo.NanoGPT, "is a class, not a model"),
+        ({"weights": 1}, "a dict cannot be called"),
+        (lambda ids, mask: zoo.bigram(ids), "also requires mask"),
+        (lambda ids: "text", "returned a str"),
+        (lambda ids: 1 / 0, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_cannot_be_driven_gets_a_reason_and_a_remedy(model: object, said: str) -> None:
+    with pytest.raises(ModelError, match=said) as caught:
+        connected(model, "stateless")
+    assert caught.value.remedy
+    with pytest.raises(ModelError, match="no adapter can drive") as caught:
+        connected(model)
+    assert caught.value.remedy
+
+
+def test_the_users_own_traceback_is_kept() -> None:
+    with pytest.raises(ModelError) as caught:
+        connected(lambda ids: 1 / 0, "stateless")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_probing_a_torch_model_does_not_import_transformers() -> None:
+    code = (
+        "import sys, torch\n"
+        "from decodery.models.detect import inspect\n"
+        "from decodery.contracts.specs import AdapterSpec\n"
+        "specs = [AdapterSpec(n, f'decodery.models.{n}:probe', f'decodery.models.{n}:{c}') for n, c in\n"
+        "         (('hf', 'HfModel'), ('input_pos', 'InputPosModel'), ('stateless', 'StatelessModel'))]\n"
+        "model = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 9))\n"
+        "assert inspect(model, specs).adapter == 'stateless'\n"
+        "sys.exit('transformers' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,233 @@
+"""transformers models: the very logits that their own `generate` sees, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from adapters import connected
+from torch import Tensor
+
+from decodery.contracts.errors import ModelError
+
+SIZES = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+LINEAR = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "shared_expert_intermediate_size": 16,
+    "layer_types": ["linear_attention", "full_attention"],
+}
+MAKERS: dict[str, Callable[[], Any]] = {
+    "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(**SIZES)),
+    "gpt2": lambda: hf.GPT2LMHeadModel(
+        hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=64, eos_token_id=2)
+    ),
+    "qwen3": lambda: hf.Qwen3ForCausalLM(hf.Qwen3Config(**SIZES, head_dim=8)),
+    # A sliding window shorter than the text, alibi without position ids, a recurrent state.
+    "mistral": lambda: hf.MistralForCausalLM(hf.MistralConfig(**SIZES, sliding_window=6)),
+    "bloom": lambda: hf.BloomForCausalLM(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)),
+    "qwen3_next": lambda: hf.Qwen3NextForCausalLM(
+        hf.Qwen3NextConfig(**SIZES, **EXPERTS, **LINEAR, head_dim=8)
+    ),
+}
+FORGETFUL = hf.MistralForCausalLM | hf.Qwen3NextForCausalLM
+"""Their caches do not keep all tokens, so that none can be taken back."""
+NEW = 6
+_made: dict[str, Any] = {}
+
+
+@pytest.fixture(params=MAKERS)
+def model(request: pytest.FixtureRequest) -> Any:
+    """Random weights large enough for a wrong position or mask to show."""
+    if request.param not in _made:
+        torch.manual_seed(0)
+        made = MAKERS[request.param]()
+        for parameter in made.parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=0.2)
+        made.eval()
+        _made[request.param] = made
+    return _made[request.param]
+
+
+def prompts(padded: bool) -> tuple[Tensor, Tensor]:
+    """(3, 9) ids and mask; two rows left-padded with id 0 by four and one, or none."""
+    ids = torch.randint(3, 97, (3, 9), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    if padded:
+        mask[0, :4] = mask[1, :1] = 0
+    return ids.masked_fill(mask == 0, 0), mask
+
+
+def generated(model: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """What `generate` chose, (3, NEW), and the raw logits it saw, NEW x (3, V)."""
+    out = model.generate(
+        ids, attention_mask=mask, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0,
+        output_logits=True, return_dict_in_generate=True,
+    )  # fmt: skip
+    return out.sequences[:, ids.shape[1] :], list(out.logits)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_step_logits_equal_those_of_generate_bit_for_bit(model: Any, padded: bool) -> None:
+    ids, mask = prompts(padded)
+    new, expected = generated(model, ids, mask)
+    session = connected(model)[0].open(3, 15)
+    seen = [session.prefill(ids, mask if padded else None)]
+    seen += [session.step(new[:, t : t + 1])[:, -1] for t in range(NEW - 1)]
+    session.close()
+    for step, (ours, theirs) in enumerate(zip(seen, expected, strict=True)):
+        assert torch.equal(ours.float(), theirs), f"step {step}"
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_model_is_called_with_what_generate_gives_it(model: Any, padded: bool) -> None:
+    """Masked positions too, which no logit shows; a mask of ones is dropped, as generate drops it."""
+    calls: list[dict[str, Any]] = []
+
+    def record(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        keys = ("input_ids", "attention_mask", "position_ids", "logits_to_keep", "use_cache", "return_dict")
+        calls.append({key: kwargs[key] for key in keys if kwargs.get(key) is not None})
+
+    ids, mask = prompts(padded)
+    hook = model.register_forward_pre_hook(record, with_kwargs=True)
+    new, _ = generated(model, ids, mask)
+    theirs, calls = calls, []
+    session = connected(model)[0].open(3, None)
+    session.prefill(ids, mask)
+    for t in range(NEW - 1):
+        session.step(new[:, t : t + 1])
+    session.close()
+    hook.remove()
+    assert ["attention_mask" in call for call in calls] == [padded] * NEW
+    torch.testing.assert_close(calls, theirs, rtol=0, atol=0)
+
+
+def test_a_chunk_answers_for_every_position(model: Any) -> None:
+    ids, mask = prompts(True)
+    new, expected = generated(model, ids, mask)
+    session = connected(model)[0].open(3, None)
+    session.prefill(ids, mask)
+    chunk = session.step(new[:, : NEW - 1])
+    session.close()
+    torch.testing.assert_close(chunk.float(), torch.stack(expected[1:], dim=1), atol=2e-5, rtol=1e-4)
+
+
+def test_rows_are_reordered_repeated_and_dropped_with_their_padding(model: Any) -> None:
+    ids, mask = prompts(True)
+    new, expected = generated(model, ids, mask)
+    session = connected(model)[0].open(3, None)
+    session.prefill(ids, mask)
+    session.step(new[:, :2])
+    rows = torch.tensor([2, 0, 0, 1])
+    session.select(rows)
+    torch.testing.assert_close(
+        session.step(new[rows, 2:3])[:, 0].float(), expected[3][rows], atol=2e-5, rtol=1e-4
+    )
+    session.select(torch.tensor([1]))
+    torch.testing.assert_close(
+        session.step(new[:1, 3:4])[:, 0].float(), expected[4][:1], atol=2e-5, rtol=1e-4
+    )
+    session.close()
+
+
+def test_tokens_are_taken_back_where_the_cache_keeps_them_all(model: Any) -> None:
+    ids, mask = prompts(True)
+    new, expected = generated(model, ids, mask)
+    decodable, _ = connected(model)
+    session = decodable.open(3, None)
+    session.prefill(ids, mask)
+    session.step(new[:, :1])
+    session.step((new[:, 1:4] + 11) % 97)  # a wrong guess
+    kept = not isinstance(model, FORGETFUL)
+    assert decodable.facts.capabilities.rewind == ("uniform" if kept else "none")
+    if kept:
+        session.rewind(torch.tensor([3, 3, 3]))
+        torch.testing.assert_close(session.step(new[:, 1:2])[:, 0].float(), expected[2], atol=2e-5, rtol=1e-4)
+    else:
+        with pytest.raises(ModelError, match="cannot take tokens back"):
+            session.rewind(torch.tensor([3, 3, 3]))
+    session.close()
+
+
+def test_facts_come_from_the_generation_config_first() -> None:
+    config = hf.LlamaConfig(**{**SIZES, "eos_token_id": 5})
+    model = hf.LlamaForCausalLM(config)
+    model.generation_config.eos_token_id = [7, 8]
+    model.generation_config.max_length = 20  # generate's default stop, no context
+    facts = connected(model)[0].facts
+    assert (facts.eos, facts.bos, facts.pad) == ((7, 8), 1, 0)
+    assert (facts.vocab_size, facts.max_length) == (97, 64)
+    model.generation_config.eos_token_id = None
+    assert connected(model)[0].facts.eos == (5,)
+    assert connected(model, max_length=10)[0].facts.max_length == 10
+
+
+def test_models_without_a_limit_have_none() -> None:
+    assert connected(MAKERS["bloom"]())[0].facts.max_length is None
+    assert connected(MAKERS["gpt2"]())[0].facts.max_length == 64
+
+
+def test_logits_keep_the_models_dtype_and_its_training_flag_returns() -> None:
+    model = MAKERS["llama"]().bfloat16()
+    model.train()
+    session = connected(model)[0].open(3, None)
+    assert not model.training
+    logits = session.prefill(prompts(False)[0])
+    session.close()
+    assert logits.dtype == torch.bfloat16
+    assert not logits.requires_grad
+    assert model.training
+
+
+def test_two_sessions_do_not_share_a_cache(model: Any) -> None:
+    ids, mask = prompts(False)
+    new, expected = generated(model, ids, mask)
+    decodable, _ = connected(model)
+    one, other = decodable.open(3, None), decodable.open(3, None)
+    one.prefill(ids)
+    other.prefill(ids.flip(0))
+    assert torch.equal(one.step(new[:, :1])[:, 0].float(), expected[1])
+    one.close()
+    other.close()
+
+
+def test_an_encoder_decoder_is_refused_for_what_it_is() -> None:
+    model = hf.T5ForConditionalGeneration(
+        hf.T5Config(
+            vocab_size=97, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
+        )
+    )
+    for adapter in ("auto", "hf", "stateless"):
+        with pytest.raises(ModelError, match="encoder-decoder"):
+            connected(model, adapter)
+
+
+def test_a_model_without_past_key_values_is_still_driven() -> None:
+    model = hf.MambaForCausalLM(
+        hf.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=1, state_size=4)
+    ).eval()
+    decodable, report = connected(model)
+    assert report.adapter == "stateless"
+    ids, _ = prompts(False)
+    session = decodable.open(3, None)
+    with torch.no_grad():
+        torch.testing.assert_close(session.prefill(ids), model(ids).logits[:, -1])
+    session.close()

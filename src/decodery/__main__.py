@@ -1,0 +1,10 @@
+"""`python -m decodery` is the command `decodery`."""
+
+from __future__ import annotations
+
+import sys
+
+from .cli.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The command line. Results go to stdout, talk to stderr; a failure is one message and an exit code."""

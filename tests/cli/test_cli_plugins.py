@@ -1,0 +1,142 @@
+"""`decodery plugins` on real distributions laid out in a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from decodery.host.loader import PluginInfo
+
+GOOD = """
+from decodery import hookimpl
+from decodery.contracts.specs import ModelSpec, RecipeSource, StepSpec
+from decodery.contracts.params import FiniteFloat, PositiveInt, Probability, alias, params
+from typing import Annotated
+
+@params
+class TopA:
+    a: Annotated[Probability, alias("threshold")]
+    power: FiniteFloat = 2.0
+    min_keep: PositiveInt = 1
+
+@hookimpl
+def provide_steps():
+    return [StepSpec("top_a", "processor", "absent.module:TopA", params=TopA, reference="A paper, 2020",
+                     summary="drops [red]weak[/red] tokens")]
+
+@hookimpl
+def provide_models():
+    return [ModelSpec("tiny", "absent.module:load", summary="a tiny one")]
+"""
+BROKEN = "raise RuntimeError('no such luck')"
+EXITS = "raise SystemExit(3)"
+
+
+def test_list_imports_no_plugin(shell, install):
+    site = install("acme-broken", BROKEN, summary="breaks when imported")
+    install("acme-exits", EXITS)
+    outcome = shell("plugins", "list", PYTHONPATH=str(site))
+    assert outcome.code == 0
+    assert re.search(r"^acme-broken +1\.2\.3 +installed +breaks when imported$", outcome.out, re.MULTILINE)
+    assert outcome.err == ""
+    names = [
+        row["plugin"] for row in json.loads(shell("plugins", "list", "--json", PYTHONPATH=str(site)).out)
+    ]
+    assert names[0] == "decodery"
+    assert {"acme-broken", "acme-exits"} <= set(names)
+
+
+def test_list_says_what_the_environment_switched_off(shell, install):
+    site = install("acme-good", GOOD)
+    outcome = shell("plugins", "list", PYTHONPATH=str(site), DECODERY_PLUGINS="-acme-good")
+    assert re.search(r"^acme-good .* disabled", outcome.out, re.MULTILINE)
+    assert "DECODERY_PLUGINS='-acme-good'" in outcome.err
+
+
+def test_show_tells_bounds_defaults_and_reference_of_a_plugins_step(shell, install):
+    site = install("acme-good", GOOD)
+    out = shell("plugins", "show", "Acme_Good", PYTHONPATH=str(site)).out
+    assert "acme-good/top_a  (processor)" in out
+    assert "drops [red]weak[/red] tokens" in out
+    assert re.search(r"a +number, >= 0, <= 1; required; also threshold", out)
+    assert re.search(r"power +number; default 2\.0", out)
+    assert re.search(r"min_keep +integer, > 0; default 1", out)
+    assert "reference: A paper, 2020" in out
+    assert "acme-good/tiny  (model)" in out
+    # A step by its bare name shows the same; the factory it points at is not imported.
+    [step] = json.loads(shell("plugins", "show", "top_a", "--json", PYTHONPATH=str(site)).out)
+    assert step["name"] == "acme-good/top_a"
+    assert step["parameters"][0] == {
+        "name": "a",
+        "type": "number, >= 0, <= 1",
+        "required": True,
+        "aliases": ["threshold"],
+    }
+
+
+def test_show_names_every_record_of_a_name(run):
+    found = json.loads(run("plugins", "show", "greedy", "--json").out)
+    assert [record["kind"] for record in found] == ["strategy", "recipe"]
+
+
+def test_show_suggests_a_name(run):
+    outcome = run("plugins", "show", "temperatur")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "'temperatur'" in outcome.err
+    assert "did you mean 'temperature'?" in outcome.err
+
+
+def test_show_of_a_broken_plugin_says_so_and_fails(shell, install):
+    site = install("acme-broken", BROKEN)
+    outcome = shell("plugins", "show", "acme-broken", PYTHONPATH=str(site))
+    assert outcome.code == 1
+    assert "cannot be imported: RuntimeError: no such luck" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_doctor_tells_ok_broken_conflict_and_disabled_apart(shell, install):
+    site = install("acme-good", GOOD)
+    install("acme-twin", GOOD)
+    install("acme-broken", BROKEN)
+    install("acme-exits", EXITS)
+    install("acme-off", BROKEN)
+    outcome = shell("plugins", "doctor", "--json", PYTHONPATH=str(site), DECODERY_PLUGINS="-acme-off")
+    assert outcome.code == 1
+    rows = {row["plugin"]: row for row in json.loads(outcome.out)}
+    states = {name: row["state"] for name, row in rows.items() if name.startswith("acme")}
+    assert states == {
+        "acme-good": "conflict",
+        "acme-twin": "conflict",
+        "acme-broken": "broken",
+        "acme-exits": "broken",
+        "acme-off": "disabled",
+    }
+    assert rows["decodery"]["state"] == "ok"
+    assert rows["acme-good"]["provides"] == {"steps": ["top_a"], "models": ["tiny"]}
+    assert rows["acme-good"]["import_seconds"] > 0
+    assert "top_a also in acme-twin" in rows["acme-good"]["problem"]
+    assert "trace" not in rows["acme-broken"]
+
+
+def test_doctor_shows_tracebacks_only_when_asked(shell, install):
+    site = install("acme-broken", BROKEN)
+    plain = shell("plugins", "doctor", PYTHONPATH=str(site))
+    assert plain.code == 1
+    assert "acme-broken: cannot be imported: RuntimeError: no such luck" in plain.out
+    assert "Traceback" not in plain.out + plain.err
+    traced = shell("plugins", "doctor", "--trace", PYTHONPATH=str(site))
+    assert "Traceback" in traced.out
+    assert "raise RuntimeError('no such luck')" in traced.out
+
+
+def test_doctor_is_content_when_nothing_is_broken(shell, install):
+    site = install("acme-good", GOOD)
+    outcome = shell("plugins", "doctor", PYTHONPATH=str(site))
+    assert outcome.code == 0
+    assert re.search(r"^acme-good .* ok +\d+ ms +1 steps?, 1 models?$", outcome.out, re.MULTILINE)
+
+
+def test_a_summary_is_text_and_no_markup_on_a_terminal(run_on_terminal, monkeypatch):
+    info = PluginInfo("acme", "1", "acme", summary="drops [red]weak[/red] tokens\x1b[2J")
+    monkeypatch.setattr("decodery.host.registry.discover", lambda selection: [info])
+    assert "drops [red]weak[/red] tokens\u241b[2J" in run_on_terminal("plugins", "list").out

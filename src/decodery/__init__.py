@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .contracts.errors import DecoderyError as DecoderyError
     from .engine.decoder import Decoder as Decoder
-    from .engine.io.generation import Generation as Generation
     from .engine.inspect import inspect_model as inspect_model
+    from .engine.io.generation import Generation as Generation
     from .engine.pipeline import Pipeline as Pipeline
     from .host.hookspecs import hookimpl as hookimpl
     from .recipe.recipe import Recipe as Recipe

@@ -110,7 +110,7 @@ def test_what_makes_no_sense_is_refused(step, values, steps):
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0])
 def test_a_temperature_of_zero_points_at_greedy(zero, steps):
     with pytest.raises(
-        InvalidParams, match=r"temperature = -?0(\.0)?: must be greater than 0.*strategy 'greedy'"
+        InvalidParams, match=r"temperature = -?0(\.0)?: must be greater than 0\n.*strategy 'greedy'"
     ):
         fill(steps["temperature"], {"temperature": zero})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.resources
 import inspect
 import subprocess
 import sys
@@ -119,6 +120,15 @@ def test_the_reference_functions_import_no_transformers():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_adapters_and_recipes_point_at_is_there():
+    for adapter in Host("").adapters():
+        assert callable(resolve(adapter.probe, adapter.name))
+        assert callable(resolve(adapter.factory, adapter.name))
+    for recipe in Host("").builtin(RecipeSource):
+        package, _, path = recipe.path.partition(":")
+        assert (importlib.resources.files(package) / path).is_file()
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -253,22 +253,3 @@ def test_the_leading_space_of_a_sentencepiece_word_survives() -> None:
     assert [detokenizer.push(2), detokenizer.push(3), detokenizer.push(2)] == [" world", "ly", " world"]
     text = RowText(as_tokenizer(Pieces()), [1], [], include_stop=False)
     assert text.push(2, None) + text.push(3, "length") == " worldly"
-
-
-def test_observers_see_what_they_ask_for_and_nothing_else() -> None:
-    class Steps:
-        wants = frozenset({"steps"})
-
-        def __init__(self) -> None:
-            self.changed: list[tuple[str, int]] = []
-
-        def on_step(self, name: str, before: torch.Tensor, after: torch.Tensor, active: torch.Tensor) -> None:
-            self.changed.append((name, int((before != after)[active].sum())))
-
-        def on_tokens(self, *_: object) -> None:
-            raise AssertionError("not asked for")
-
-    watcher = Steps()
-    pipe = Pipeline().add("top_k", 10).add("top_k", 4)
-    Decoder(TableModel(VOCAB), pipe, vocab_size=VOCAB).generate([[1]], max_new_tokens=2, observers=[watcher])
-    assert watcher.changed == [("top_k#1", VOCAB - 10), ("top_k#2", 6)] * 2

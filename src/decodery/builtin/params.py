@@ -26,7 +26,9 @@ from ..contracts.params import (
 def _not_zero(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
         raise PydanticCustomError(
-            "temperature_zero", "must be greater than 0; for the most likely token use the strategy 'greedy'"
+            "temperature_zero",
+            "must be greater than 0",
+            {"remedy": "for the most likely token use the strategy 'greedy'"},
         )
     return value
 

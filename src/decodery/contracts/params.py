@@ -157,10 +157,8 @@ def non_default_values(params: object | None) -> dict[str, object]:
         value = getattr(params, field.name)
         default = field.default_factory() if callable(field.default_factory) else field.default
         if (
-            (field.default is dataclasses.MISSING
-            and field.default_factory is dataclasses.MISSING)
-            or value != default
-        ):
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        ) or value != default:
             kept[field.name] = value
     return kept
 
@@ -188,7 +186,8 @@ def _problem(path: str, detail: ErrorDetails, known: list[str]) -> ParamProblem:
         return ParamProblem(path, message, f"write {value} without quotes")
     if isinstance(value, bool):
         return ParamProblem(path, message, "write a number; true and false are not numbers here")
-    return ParamProblem(path, message)
+    # A validator of one's own says what to do through PydanticCustomError(..., {"remedy": "..."}).
+    return ParamProblem(path, message, str((detail.get("ctx") or {}).get("remedy", "")))
 
 
 def _shown(value: object, limit: int = 60) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -226,21 +226,18 @@ class Observer(Protocol):
         ...
 
 
-@runtime_checkable
 class TokenObserver(Protocol):
     def on_tokens(self, tokens: Tensor, active: Tensor, reasons: Sequence[str | None]) -> None:
         """(R,) int64, (R,) bool, and for each row why it finished, None while it goes on."""
         ...
 
 
-@runtime_checkable
 class ScoreObserver(Protocol):
     def on_scores(self, raw: Tensor, processed: Tensor, active: Tensor) -> None:
         """(R, V) of the model, (R, V) of the recipe, (R,) bool."""
         ...
 
 
-@runtime_checkable
 class StepObserver(Protocol):
     def on_step(self, name: str, before: Tensor, after: Tensor, active: Tensor) -> None:
         """One processor's work: (R, V) -> (R, V), (R,) bool."""

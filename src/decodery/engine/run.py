@@ -43,7 +43,9 @@ class Run:
         self._strategy, self.rng = strategy, rng
         self._context, self._rectangle, self._on_bad_row = context, rectangle, on_bad_row
         self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops)
-        self._token_observers, self._score_observers, self._step_observers = _by_wish(observers)
+        self._token_observers: list[TokenObserver] = _who_want(observers, "tokens", "on_tokens")
+        self._score_observers: list[ScoreObserver] = _who_want(observers, "scores", "on_scores")
+        self._step_observers: list[StepObserver] = _who_want(observers, "steps", "on_step")
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
         self.grown: list[int] = []
@@ -93,6 +95,7 @@ class Run:
             self._set_active(list(range(len(self.reasons))) if self._rectangle else active)
         return self._raw
 
+    @torch.no_grad()
     def process(self, values: Tensor) -> Tensor:
         return self._plan(self._view(), values, self._watch if self._step_observers else None)
 
@@ -234,11 +237,13 @@ class Run:
         return scores
 
 
-def _by_wish(
-    observers: Sequence[Observer],
-) -> tuple[list[TokenObserver], list[ScoreObserver], list[StepObserver]]:
-    return (
-        [o for o in observers if "tokens" in o.wants and isinstance(o, TokenObserver)],
-        [o for o in observers if "scores" in o.wants and isinstance(o, ScoreObserver)],
-        [o for o in observers if "steps" in o.wants and isinstance(o, StepObserver)],
-    )
+def _who_want(observers: Sequence[Observer], wish: str, method: str) -> list[Any]:
+    """The observers that asked for `wish`. Raises `InvalidInput` for one that asks and cannot be told."""
+    asking = [observer for observer in observers if wish in observer.wants]
+    for observer in asking:
+        if not hasattr(observer, method):
+            raise InvalidInput(
+                f"observer {type(observer).__name__} wants {wish!r} and has no {method}()",
+                remedy="give it one",
+            )
+    return asking

@@ -21,6 +21,7 @@ from .loader import (
     builtin_info,
     discover,
     load,
+    load_builtin,
     normalise,
     selection_from_environment,
 )
@@ -73,7 +74,7 @@ class Host:
     def load(self, info: PluginInfo) -> LoadedPlugin:
         """Import one plugin, once; a broken one says so in one line."""
         if info.id not in self._loaded:
-            loaded = self._loaded[info.id] = load(info)
+            loaded = self._loaded[info.id] = load_builtin() if info.id == BUILTIN_ID else load(info)
             if loaded.problem:
                 log.warning(
                     "decodery: plugin %s %s ('decodery plugins doctor' has the trace)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from decodery import Decoder, Pipeline, hookimpl
 from decodery.contracts.errors import CannotFollow, InvalidInput
-from decodery.contracts.specs import StrategySpec
+from decodery.contracts.specs import StepSpec, StrategySpec
 from decodery.engine.run import Run
 from decodery.host.loader import PluginInfo
 from decodery.host.registry import Host
@@ -179,9 +179,12 @@ def test_random_numbers_follow_their_row() -> None:
         run.append(torch.tensor([3, 4]), stop=False)
         later = run.uniform("draw")
         run.select(torch.tensor([1, 0, 1]))
-        assert torch.equal(run.uniform("draw"), later[[1, 0, 1]])
+        selected = run.uniform("draw")
+        assert torch.equal(selected[:2], later[[1, 0]])
+        assert selected[2] != later[1]  # a forked row would else draw what its twin draws, for ever
         run.rewind(torch.tensor([1, 1, 0]))
-        assert torch.equal(run.uniform("draw"), torch.stack((before[1], before[0], later[1])))
+        again = run.uniform("draw")
+        assert torch.equal(again, torch.stack((before[1], before[0], selected[2])))
         run.select(torch.tensor([0, 1]))
 
     perform(TableModel(VOCAB), act, [[1], [2]])
@@ -224,3 +227,93 @@ def test_a_row_that_loses_tokens_is_not_finished_any_more() -> None:
 
     gen = perform(TableModel(VOCAB), act, [[1]], Pipeline().stop("stop_token_ids", [3, 7]))
     assert (gen.tokens, gen.finish_reasons) == ([[7]], ["stop_token_ids"])
+
+
+class Shaken:
+    """Adds a row's own random number to its scores. Slots, as frugal authors write; a model that must not be copied."""
+
+    __slots__ = ("net", "rng")
+    nets: ClassVar[set[int]] = set()
+
+    def __init__(self, *, rng: Any) -> None:
+        self.rng, self.net = rng, NET
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None: ...
+
+    def select(self, rows: Tensor) -> None: ...
+
+    def rewind(self, counts: Tensor) -> None: ...
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.nets.add(id(self.net))
+        return scores + self.rng.uniform("shake").unsqueeze(-1).float()  # (1,) -> (1, 1)
+
+
+NET = nn.Linear(1, 1)
+
+
+@hookimpl
+def provide_steps() -> list[StepSpec]:
+    return [StepSpec("shaken", "processor", Shaken, needs=frozenset({"rng"}))]
+
+
+def test_a_step_draws_its_own_numbers_and_its_copies_those_of_their_row() -> None:
+    def act(run: Run) -> None:
+        run.logits()
+        zeros = torch.zeros(2, VOCAB)
+        shaken = run.process(zeros)[:, 0]
+        assert not torch.equal(shaken, run.uniform("shake").float())  # the strategy's "shake" is another
+        assert not torch.equal(shaken, run.uniform("draw").float())
+        run.select(torch.tensor([1, 0]))
+        assert torch.equal(run.process(zeros)[:, 0], shaken[[1, 0]])
+        run.select(torch.tensor([0, 0]))
+        first, second = run.process(zeros)[:, 0].tolist()
+        assert first == shaken[1]
+        assert second != first
+
+    host = Host("tests", plugins=[PluginInfo("tests", "0", __name__)])
+    pipe = Pipeline(host=host).add("shaken").stop("max_new_tokens", 9)
+    perform(TableModel(VOCAB), act, [[1], [2]], pipe)
+    assert Shaken.nets == {id(NET)}
+
+
+def test_a_step_that_occurs_twice_draws_two_numbers() -> None:
+    def act(run: Run) -> None:
+        run.logits()
+        total = run.process(torch.zeros(1, VOCAB))[0, 0]
+        single = pipe_of(1).bind(prompt=torch.tensor([[1]]), seed=1)(
+            torch.tensor([[1]]), torch.zeros(1, VOCAB)
+        )
+        assert total != 2 * single[0, 0]
+
+    def pipe_of(count: int) -> Pipeline:
+        pipe = Pipeline(host=Host("tests", plugins=[PluginInfo("tests", "0", __name__)]))
+        for _ in range(count):
+            pipe = pipe.add("shaken")
+        return pipe.stop("max_new_tokens", 9)
+
+    perform(TableModel(VOCAB), act, [[1]], pipe_of(2))
+
+
+def test_scores_and_log_probabilities_follow_their_rows() -> None:
+    """A strategy that swaps rows and takes a token back: what is recorded is what the rows hold."""
+
+    def act(run: Run) -> None:
+        for _ in range(3):
+            run.append(run.logits().argmax(-1), stop=False)
+        run.rewind(torch.tensor([1, 2]))
+        run.select(torch.tensor([1, 0]))
+        run.append(run.logits().argmax(-1), stop=False)
+        run.append(run.logits().argmax(-1), stop=False)
+
+    Script.act = staticmethod(act)
+    host = Host("tests", plugins=[PluginInfo("tests", "0", __name__)])
+    pipe = Pipeline(host=host).with_strategy("script").add("top_k", 5)
+    decoder = Decoder(TableModel(VOCAB), pipe, vocab_size=VOCAB, host=host)
+    gen = decoder.generate([[1], [2]], logprobs=1, return_scores=True)
+    assert gen.logprobs is not None
+    assert gen.scores is not None
+    assert [[entry.token for entry in row] for row in gen.logprobs] == gen.tokens
+    for tokens, scores in zip(gen.tokens, gen.scores, strict=True):
+        assert scores.argmax(-1).tolist() == tokens
+        assert (scores.isfinite().sum(-1) == 5).all()

@@ -58,7 +58,7 @@ class Rng(Protocol):
         counts tokens beyond the last accepted one."""
         ...
 
-    def categorical(self, scores: Tensor, purpose: str = "draw") -> Tensor:
+    def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         """(R, V) -> (R,) int64: one draw a row from softmax(scores)."""
         ...
 
@@ -66,8 +66,9 @@ class Rng(Protocol):
 class RunRng(Rng, Protocol):
     """The random numbers of a whole run: they follow its rows."""
 
-    def select(self, rows: Tensor, steps: Tensor) -> None:
-        """(R',) int64; `steps` (R',) int64 counts the generated tokens of the new rows."""
+    def select(self, rows: Tensor, copies: Tensor, steps: Tensor) -> None:
+        """(R',) int64 each. `copies` counts earlier copies of the same row, which go on with numbers of their own;
+        `steps` counts the generated tokens of the new rows."""
         ...
 
 
@@ -188,7 +189,7 @@ class Session(Protocol):
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
-        """(B, K) int64, the next K columns -> (B, K, V)."""
+        """(B, K) int64, the next K columns -> (B, K, V), which stay as they are until the next step."""
         ...
 
     def select(self, rows: Tensor) -> None:
@@ -218,7 +219,8 @@ class DecodableModel(Protocol):
 class Observer(Protocol):
     """Sees every step, changes nothing. `wants` says which of the methods are called; nothing is computed for an
     observer that is not there. Tensors are the engine's own: copy what you keep. `active` (R,) bool says which rows
-    are generating in this step."""
+    are generating in this step. An observer that keeps something a row may also have `on_select(rows (R',))` and
+    `on_rewind(counts (R,))`, called when a strategy reorders rows or takes tokens back."""
 
     @property
     def wants(self) -> frozenset[str]:

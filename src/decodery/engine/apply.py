@@ -8,7 +8,6 @@ per row   state or per-row facts: an instance a row
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -19,8 +18,8 @@ import torch
 from torch import Tensor
 
 from ..contracts.errors import PluginError
-from ..contracts.protocols import Rng
-from .rng import OneRow, RowRng
+from .copying import fresh_copy
+from .rng import StepRng
 
 
 @dataclass(slots=True)
@@ -75,8 +74,8 @@ class BoundStep(ABC):
         """Whether rows may be reordered or taken back under this step."""
         return self.stateless or all(hasattr(self.instances[0], m) for m in ("observe", "select", "rewind"))
 
-    def select(self, rows: Tensor, host_rows: Sequence[int], rng: Rng) -> None:
-        """(R',) int64, and the same on the host; `rng` already serves the new rows."""
+    def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
+        """(R',) int64, and the same on the host."""
         for instance in self.instances:
             if hasattr(instance, "select"):
                 instance.select(rows)
@@ -89,7 +88,7 @@ class BoundStep(ABC):
 
     def _call(self, instance: Callable[..., Any], ids: Tensor, scores: Tensor, **facts: Tensor) -> Tensor:
         """One call, its answer checked: a processor's shape, a stop rule's `True` made (R,)."""
-        # What nobody proved may edit its argument in place; the caller's tensor stays as it was.
+        # What does not come in the box may edit its argument in place; the caller's tensor stays as it was.
         result = instance(ids, scores if self.trusted else scores.clone(), **facts)
         if self.role == "stop":
             if not isinstance(result, Tensor):
@@ -162,12 +161,9 @@ class PerRow(BoundStep):
             if hasattr(instance, "observe"):
                 instance.observe(tokens[row : row + 1], active[row : row + 1])
 
-    def select(self, rows: Tensor, host_rows: Sequence[int], rng: Rng) -> None:
-        # Each new row gets a copy of its parent's instance, drawing the new row's numbers.
-        self.instances = [
-            copy.deepcopy(self.instances[row], self._memo(self.instances[row], place, rng))
-            for place, row in enumerate(host_rows)
-        ]
+    def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
+        # Each new row gets a copy of its parent's instance, which draws the new row's numbers.
+        self.instances = [self._at(place, self.instances[row]) for place, row in enumerate(host_rows)]
 
     def rewind(self, counts: Tensor) -> None:
         for row, instance in enumerate(self.instances):
@@ -175,9 +171,8 @@ class PerRow(BoundStep):
                 instance.rewind(counts[row : row + 1])
 
     @staticmethod
-    def _memo(instance: Any, place: int, rng: Rng) -> dict[int, Any]:
-        old = [value for value in vars(instance).values() if isinstance(value, OneRow)]
-        return {id(value): OneRow(rng, place) for value in old if isinstance(rng, RowRng)}
+    def _at(place: int, instance: Any) -> Any:
+        return fresh_copy(instance, lambda part: part.of_row(place) if isinstance(part, StepRng) else None)
 
 
 def way(traits: frozenset[str], needs: frozenset[str], rectangle: bool) -> type[BoundStep]:

@@ -48,6 +48,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     if "min_keep" in values:
         values["min_keep"] = max(values["min_keep"], min_keep)  # type: ignore[call-overload]
     factory = resolve(spec.factory, f"step {spec.name!r}")
+    facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
         return kind(name, spec.role, [factory.target], trusted=False, stateless="stateless" in spec.traits)
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
@@ -65,7 +66,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         name,
         spec.role,
         instances,
-        trusted=not isinstance(factory, Opaque),
+        trusted=step.qualified == spec.name,
         stateless="stateless" in spec.traits,
         reason=reason,
     )

@@ -15,9 +15,9 @@ from ..contracts.protocols import DecodableModel, Observer, RunRng, Tokenizer
 from ..contracts.steps import Step, fill
 from .apply import BoundStep
 from .bind import bind_steps, bind_strategy, strategy_min_keep
+from .buffers.feed import Feed
+from .buffers.history import History
 from .facts import Facts
-from .feed import Feed
-from .history import History
 from .io.generation import Generation
 from .io.recorders import LogprobRecorder, ScoreRecorder
 from .io.rows import Event, Origin, RowEvents, TextRules, result_row

@@ -12,13 +12,13 @@ from ..contracts.errors import InvalidInput
 from ..contracts.protocols import Observer
 from ..host.registry import Host
 from ..recipe.recipe import Recipe
-from .bound import as_eos
 from .call import Call, Setting, Wishes
 from .inspect import connect_model
 from .io.generation import Generation
 from .io.prompts import Prompts, as_token_lists, check_range
 from .io.rows import Event
 from .io.tokenizer import as_tokenizer
+from .own_loop.bound import as_eos
 from .pipeline import Pipeline
 
 RecipeLike = str | os.PathLike[str] | Recipe | Pipeline | Mapping[str, object]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..contracts.errors import InvalidInput
 from ..contracts.protocols import Rng, Tokenizer
-from .rng import OneRow, RowRng
+from .rng import RowRng, StepRng
 
 _REMEDY = {
     "vocab_size": "pass vocab_size=",
@@ -43,13 +43,17 @@ class Facts:
                 raise InvalidInput(f"{owner!r} needs {need}, which is not known here", remedy=_REMEDY[need])
         return taken
 
+    def of_step(self, name: str) -> Facts:
+        """The facts as one step gets them: with random numbers of its own."""
+        return replace(self, rng=StepRng(self.rng, name)) if isinstance(self.rng, RowRng) else self
+
     def row(self, index: int) -> Facts:
         """The facts of one row, for steps that are built once a row."""
         one = slice(index, index + 1)
         return replace(
             self,
             prompt_lengths=self.prompt_lengths[one],
-            rng=OneRow(self.rng, index) if isinstance(self.rng, RowRng) else self.rng,
+            rng=self.rng.of_row(index) if isinstance(self.rng, StepRng) else self.rng,
             encoder_ids=None if self.encoder_ids is None else self.encoder_ids[one],
             padding=None if self.padding is None else self.padding[one],
         )

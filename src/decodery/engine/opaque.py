@@ -5,17 +5,15 @@ Nothing is known of such an object, so a bind gives every row its own copy, and 
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-
-from torch import nn
 
 from ..contracts.errors import InvalidInput
 from ..contracts.specs import StepSpec
 from ..contracts.steps import Step
+from .copying import fresh_copy
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,29 +85,11 @@ def _name(target: Any) -> str:
 
 
 def _copied(target: Any) -> Any:
-    # A model inside a processor is a reference to weights, not state: it is shared.
-    memo = {id(module): module for module in _modules_in(target, set())}
     try:
-        return copy.deepcopy(target, memo)
+        return fresh_copy(target)
     except Exception as error:
         name = type(target).__name__
         raise InvalidInput(
             f"{name} cannot be copied for a new run: {type(error).__name__}: {error}",
             remedy=f"add the class instead: add({name}, ...)",
         ) from error
-
-
-def _modules_in(value: Any, seen: set[int]) -> Iterator[nn.Module]:
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, nn.Module):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _modules_in(item, seen)
-    elif isinstance(value, (list, tuple, set)):
-        for item in value:
-            yield from _modules_in(item, seen)
-    if not isinstance(value, type) and hasattr(value, "__dict__"):
-        yield from _modules_in(vars(value), seen)

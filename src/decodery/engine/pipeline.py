@@ -16,10 +16,10 @@ from ..contracts.specs import StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse, fill, lone_value
 from ..host.registry import Host
 from ..recipe.recipe import Recipe, default_stop
-from .bound import BoundPipeline, bind_pipeline
 from .opaque import is_opaque, opaque_step
+from .own_loop.bound import BoundPipeline, bind_pipeline
+from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
 from .plan import Plan
-from .unbound import as_batch, pick_unbound, unbound_plan, whole_view
 
 Role = Literal["processor", "stop"]
 

@@ -94,28 +94,43 @@ class RowRng:
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return uniform(self.row_keys, self.samples, self.steps + ahead, purpose)
 
-    def categorical(self, scores: Tensor, purpose: str = "draw") -> Tensor:
-        return inverse_cdf(scores, self.uniform(purpose))
+    def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
+        return inverse_cdf(scores, self.uniform(purpose, ahead))
 
-    def select(self, rows: Tensor, steps: Tensor) -> None:
-        """(R',) int64: the rows' keys go with them; `steps` (R',) is the history's new counter."""
-        self.row_keys, self.samples, self.steps = self.row_keys[rows], self.samples[rows], steps
+    def select(self, rows: Tensor, copies: Tensor, steps: Tensor) -> None:
+        """(R',) int64 each: the rows' keys go with them. `copies` counts earlier copies of the same row: the first
+        one goes on as it was, the others get keys of their own, or forked rows would draw the same for ever.
+        `steps` is the history's new counter."""
+        keys, samples = self.row_keys[rows], self.samples[rows]
+        fork = torch.full_like(copies, _purpose_id("fork"))
+        counter = torch.stack((steps, samples, fork, copies)) & _MASK  # 4 x (R',) -> (4, R')
+        words = philox(counter, torch.stack((keys, keys >> 32)) & _MASK)
+        self.row_keys = torch.where(copies == 0, keys, words[0] | (words[1] << 32))
+        self.samples, self.steps = samples, steps
 
 
-class OneRow:
-    """The random numbers of one row of several, for a step that is built once a row."""
+class StepRng:
+    """The random numbers of one step: its own purposes, so that it never shares a number with the draw or with
+    another step. `row` is set for a step that is built once a row."""
 
-    def __init__(self, rng: RowRng, index: int) -> None:
-        self._rng, self._index = rng, index
+    def __init__(self, rng: RowRng, owner: str, row: int | None = None) -> None:
+        self._rng, self.owner, self._row = rng, owner, row
+
+    def of_row(self, row: int) -> StepRng:
+        """The same step's numbers in one row."""
+        return StepRng(self._rng, self.owner, row)
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
-        """(1,) float64."""
-        rng, one = self._rng, slice(self._index, self._index + 1)
-        return uniform(rng.row_keys[one], rng.samples[one], rng.steps[one] + ahead, purpose)
+        """(R,) float64, or (1,) for one row."""
+        rows = slice(None) if self._row is None else slice(self._row, self._row + 1)
+        rng = self._rng
+        return uniform(
+            rng.row_keys[rows], rng.samples[rows], rng.steps[rows] + ahead, f"{self.owner}/{purpose}"
+        )
 
-    def categorical(self, scores: Tensor, purpose: str = "draw") -> Tensor:
-        """(1, V) -> (1,) int64."""
-        return inverse_cdf(scores, self.uniform(purpose))
+    def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
+        """(R, V) -> (R,) int64, or (1, V) -> (1,) for one row."""
+        return inverse_cdf(scores, self.uniform(purpose, ahead))
 
 
 class TorchRng:
@@ -124,14 +139,14 @@ class TorchRng:
     def __init__(self, rows: int, device: torch.device, generator: torch.Generator | None = None) -> None:
         self._rows, self._device, self._generator = rows, device, generator
 
-    def select(self, rows: Tensor, steps: Tensor) -> None:
+    def select(self, rows: Tensor, copies: Tensor, steps: Tensor) -> None:
         """(R',) int64: from now on so many rows are drawn for."""
         self._rows = len(rows)
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return torch.rand(self._rows, dtype=torch.float64, device=self._device, generator=self._generator)
 
-    def categorical(self, scores: Tensor, purpose: str = "draw") -> Tensor:
+    def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return multinomial(scores, self._generator)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,8 +13,8 @@ from ..contracts.errors import BadRow, CannotFollow, InvalidInput
 from ..contracts.protocols import Observer, RunRng, ScoreObserver, StepObserver, TokenObserver
 from ..kernels.draw import bad_rows
 from .apply import BoundStep, View
-from .feed import Feed
-from .history import History
+from .buffers.feed import Feed
+from .buffers.history import History
 from .plan import Plan, as_scores
 
 
@@ -43,6 +44,7 @@ class Run:
         self._strategy, self.rng = strategy, rng
         self._context, self._rectangle, self._on_bad_row = context, rectangle, on_bad_row
         self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops)
+        self._observers = observers
         self._token_observers: list[TokenObserver] = _who_want(observers, "tokens", "on_tokens")
         self._score_observers: list[ScoreObserver] = _who_want(observers, "scores", "on_scores")
         self._step_observers: list[StepObserver] = _who_want(observers, "steps", "on_step")
@@ -115,6 +117,8 @@ class Run:
         return self.rng.uniform(purpose, ahead)
 
     def append(self, tokens: Tensor, stop: bool = True) -> None:
+        if self._score_observers:
+            self.scores()
         # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
         scores = as_scores(self.logits()) if self._scores is None else self._scores
         if self._pads_finished:
@@ -139,9 +143,14 @@ class Run:
         host_rows: list[int] = rows.tolist()
         self._history.select(rows, host_rows)
         self._feed.select(rows, host_rows)
-        self.rng.select(rows, self._history.steps)
+        self.rng.select(
+            rows, torch.tensor(_earlier_copies(host_rows), device=rows.device), self._history.steps
+        )
         for step in (*self._plan.processors, *self._stops):
-            step.select(rows, host_rows, self.rng)
+            step.select(rows, host_rows)
+        for observer in self._observers:
+            if hasattr(observer, "on_select"):
+                observer.on_select(rows)
         self.reasons = [self.reasons[row] for row in host_rows]
         self.ends = [self.ends[row] for row in host_rows]
         old = set(self._active)
@@ -164,6 +173,9 @@ class Run:
         self._feed.rewind(host_counts)
         for step in (*self._plan.processors, *self._stops):
             step.rewind(counts)
+        for observer in self._observers:
+            if hasattr(observer, "on_rewind"):
+                observer.on_rewind(counts)
         for row, count in enumerate(host_counts):
             if count:
                 self.reasons[row], self.ends[row] = None, self._history.host_lengths[row]
@@ -235,6 +247,16 @@ class Run:
             if not self._rectangle:
                 self._set_active([row for row in self._active if not bad[row]])
         return scores
+
+
+def _earlier_copies(rows: Sequence[int]) -> list[int]:
+    """For each place, how often its row stood before: [3, 1, 3] -> [0, 0, 1]."""
+    seen: Counter[int] = Counter()
+    copies = []
+    for row in rows:
+        copies.append(seen[row])
+        seen[row] += 1
+    return copies
 
 
 def _who_want(observers: Sequence[Observer], wish: str, method: str) -> list[Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 import os
 import re
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -21,6 +22,7 @@ import pluggy
 from ..contracts.specs import Spec
 from . import hookspecs
 
+log = logging.getLogger("decodery")
 GROUP = "decodery"
 BUILTIN_ID = "decodery"
 # A string and not an import: the host stands below the plugins it hosts, the built-in one included.
@@ -65,21 +67,23 @@ def discover(selection: str | None) -> list[PluginInfo]:
     """Installed plugins by metadata alone, sorted by id. `selection` is the value of DECODERY_PLUGINS or None."""
     found: dict[str, PluginInfo] = {}
     for distribution in importlib.metadata.distributions():
-        for point in distribution.entry_points:
-            if point.group != GROUP:
-                continue
-            plugin_id = normalise(distribution.metadata["Name"])
-            found.setdefault(
-                plugin_id,
-                PluginInfo(
-                    plugin_id,
-                    distribution.version,
-                    point.value,
-                    is_enabled(plugin_id, selection),
-                    str(distribution.metadata.json.get("summary", "")),
-                ),
-            )
+        try:
+            for info in _plugins_of(distribution, selection):
+                found.setdefault(info.id, info)
+        except Exception as error:  # a half-removed package must not hide the whole ones
+            log.warning("decodery: a package with broken metadata is passed over: %s", _line(error))
     return sorted(found.values(), key=lambda info: info.id)
+
+
+def _plugins_of(distribution: importlib.metadata.Distribution, selection: str | None) -> Iterator[PluginInfo]:
+    for point in distribution.entry_points:
+        if point.group == GROUP:
+            metadata = distribution.metadata.json
+            if "name" not in metadata:
+                raise ValueError(f"entry point {point.value!r} of a distribution without a name")
+            plugin_id = normalise(str(metadata["name"]))
+            version, summary = str(metadata.get("version", "")), str(metadata.get("summary", ""))
+            yield PluginInfo(plugin_id, version, point.value, is_enabled(plugin_id, selection), summary)
 
 
 def is_enabled(plugin_id: str, selection: str | None) -> bool:

@@ -91,15 +91,17 @@ class SequenceBias:
         return sequence_bias(input_ids, lengths_of(input_ids, lengths), scores, table)
 
     def _table_for(self, vocab_size: int, device: torch.device) -> BiasTable:
-        if self._table is None or self._table[:2] != (vocab_size, device):
+        # Kept in one assignment and returned from here, so that threads with other vocabularies cannot swap it.
+        table = self._table
+        if table is None or table[:2] != (vocab_size, device):
             outside = sorted({token for ids in self.biases for token in ids if not 0 <= token < vocab_size})
             if outside:
                 raise InvalidInput(
                     f"{self.name}: the token ids {outside} are outside the vocabulary of {vocab_size}",
                     remedy="take the ids from this model's tokenizer",
                 )
-            self._table = (vocab_size, device, bias_table(self.biases, vocab_size, device))
-        return self._table[2]
+            table = self._table = (vocab_size, device, bias_table(self.biases, vocab_size, device))
+        return table[2]
 
 
 class BadWords(SequenceBias):

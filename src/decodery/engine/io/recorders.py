@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from .generation import TokenLogprobs
 
+R = TypeVar("R")
 
-class ScoreRecorder:
-    """Keeps each row's processed scores: `rows[r]` is a list of (V,), one a token."""
+
+class _Rows(Generic[R]):
+    """A list a row, one entry a token, that follows the rows of its run."""
 
     wants = frozenset({"scores", "tokens"})
 
     def __init__(self, rows: int) -> None:
-        self.rows: list[list[Tensor]] = [[] for _ in range(rows)]
+        self.rows: list[list[R]] = [[] for _ in range(rows)]
+
+    def on_select(self, rows: Tensor) -> None:
+        """(R',) int64."""
+        self.rows = [list(self.rows[row]) for row in rows.tolist()]
+
+    def on_rewind(self, counts: Tensor) -> None:
+        """(R,) int64."""
+        self.rows = [kept[: len(kept) - n] for kept, n in zip(self.rows, counts.tolist(), strict=True)]
+
+
+class ScoreRecorder(_Rows[Tensor]):
+    """Keeps each row's processed scores: `rows[r]` is a list of (V,), one a token."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(rows)
         self._scores: Tensor | None = None
 
     def on_scores(self, raw: Tensor, processed: Tensor, active: Tensor) -> None:
@@ -28,13 +46,11 @@ class ScoreRecorder:
                 self.rows[row].append(self._scores[row])
 
 
-class LogprobRecorder:
+class LogprobRecorder(_Rows[TokenLogprobs]):
     """Keeps the chosen token's log-probability, raw and processed, and those of the `k` best of each."""
 
-    wants = frozenset({"scores", "tokens"})
-
     def __init__(self, rows: int, k: int) -> None:
-        self.rows: list[list[TokenLogprobs]] = [[] for _ in range(rows)]
+        super().__init__(rows)
         self._k = k
         self._raw = self._processed = torch.empty(0)
 

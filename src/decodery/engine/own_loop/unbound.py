@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import BadRow, InvalidInput, NeedsBind
-from ..contracts.steps import Step, StrategyUse
-from ..kernels.draw import bad_rows
-from .apply import View
-from .bind import bind_steps, bind_strategy, strategy_min_keep
-from .facts import Facts
-from .opaque import keeps_state
-from .plan import Plan
-from .rng import RowRng, fresh_seed, hash_key, torch_rng
+from ...contracts.errors import BadRow, InvalidInput, NeedsBind
+from ...contracts.steps import Step, StrategyUse
+from ...kernels.draw import bad_rows
+from ..apply import View
+from ..bind import bind_steps, bind_strategy, strategy_min_keep
+from ..facts import Facts
+from ..opaque import keeps_state
+from ..plan import Plan
+from ..rng import RowRng, fresh_seed, hash_key, torch_rng
 
 
 def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,14 +8,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..contracts.errors import InvalidInput, NeedsBind
-from ..contracts.steps import Step, StrategyUse
-from .apply import BoundStep, View
-from .bind import bind_steps, bind_strategy, strategy_min_keep
-from .facts import Facts
-from .io.tokenizer import as_tokenizer
-from .plan import Plan
-from .rng import RowRng, fresh_seed, prompt_keys, torch_rng
+from ...contracts.errors import InvalidInput, NeedsBind
+from ...contracts.steps import Step, StrategyUse
+from ..apply import BoundStep, View
+from ..bind import bind_steps, bind_strategy, strategy_min_keep
+from ..facts import Facts
+from ..io.tokenizer import as_tokenizer
+from ..plan import Plan
+from ..rng import RowRng, fresh_seed, prompt_keys, torch_rng
 from .unbound import as_batch, checked_scores, whole_view
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import ModelError
-from ..contracts.protocols import DecodableModel, Session
+from ...contracts.errors import ModelError
+from ...contracts.protocols import DecodableModel, Session
 from .history import History
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+_FIRST = 16_384
+
 
 class History:
     """`tokens` (R, capacity) int64, `lengths`, `prompt_lengths`, `steps` (R,) int64, `host_lengths` list[int].
@@ -29,8 +31,10 @@ class History:
         self.steps = torch.zeros_like(self.lengths)
 
     def reserve(self, capacity: int | None) -> None:
-        """Make room for rows of `capacity` tokens at once; None: as they come."""
-        missing = (capacity or 0) - self.tokens.shape[1]
+        """Make room for rows of `capacity` tokens at once; None: as they come. Past a generous first allocation room
+        is made as rows grow, so that a limit of 10**12 costs nothing before it is reached."""
+        capacity = min(capacity or 0, max(_FIRST, 2 * self.tokens.shape[1]))
+        missing = capacity - self.tokens.shape[1]
         if missing > 0:
             extra = torch.full((len(self.tokens), missing), self.pad, device=self.tokens.device)
             self.tokens = torch.cat((self.tokens, extra), dim=1)  # (R, T) -> (R, capacity)

@@ -1,0 +1,1 @@
+"""A pipeline in the caller's own loop: called as it is, or bound to a prompt."""

@@ -1,0 +1,38 @@
+"""The kit over everything in the box."""
+
+from __future__ import annotations
+
+from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.host.registry import Host
+from decodery.testing import parametrize_with_checks
+
+HOST = Host("")
+
+# Hours and none at all: a limit of a fraction of a second would pass in the middle of a check.
+SAMPLES = {"max_time": [{"max_time": 3600}, {"max_time": 0}]}
+
+# Neutral by transformers' `generate`, which leaves a step out at these values.
+NEUTRAL = {
+    "temperature": {"temperature": 1.0},
+    "top_k": {"k": 0},
+    "top_p": {"p": 1.0},
+    "min_p": {"p": 0.0},
+    "typical_p": {"p": 1.0},
+    "epsilon_cutoff": {"epsilon": 0.0},
+    "eta_cutoff": {"epsilon": 0.0},
+    "repetition_penalty": {"penalty": 1.0},
+    "min_new_tokens": {"min_new_tokens": 0},
+    "sequence_bias": {"pairs": [[[1], 0.0]]},
+}
+
+# Equal to transformers' class bit for bit, this included.
+EXPECTED = {
+    "min_p.agrees_with_float64": "min_keep ranks probabilities, and those that are 0 in float32 tie; as in transformers"
+}
+
+
+@parametrize_with_checks(
+    [*HOST.builtin(StepSpec), *HOST.builtin(StrategySpec)], EXPECTED, samples=SAMPLES, neutral=NEUTRAL
+)
+def test_builtins_conform(spec, check):
+    check(spec)

@@ -1,0 +1,80 @@
+"""Steps, strategies and errors as Markdown, from the records that plugins declare. Free of Sphinx."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from decodery.cli.describe import described
+from decodery.contracts import errors
+from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.host.registry import Host
+
+
+def steps(role: str) -> Iterator[str]:
+    """The lines of every built-in step of `role` ("processor", "stop")."""
+    for name, spec in _host().all(StepSpec):
+        if spec.role == role:
+            yield from _entry(name, spec)
+
+
+def strategies() -> Iterator[str]:
+    """The lines of every built-in strategy."""
+    for name, spec in _host().all(StrategySpec):
+        yield from _entry(name, spec)
+
+
+def error_classes() -> Iterator[str]:
+    """A table of the exceptions in `contracts/errors.py`."""
+    yield from ("| error | is also a | when |", "|---|---|---|")
+    for name, cls in vars(errors).items():
+        if isinstance(cls, type) and issubclass(cls, errors.DecoderyError):
+            also = ", ".join(f"`{base.__name__}`" for base in cls.__bases__ if base is not Exception)
+            first = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+            yield f"| `{name}` | {also} | {first} |"
+
+
+def _host() -> Host:
+    # No plugins: the page is the same wherever it is built.
+    return Host(selection="")
+
+
+def _entry(name: str, spec: StepSpec | StrategySpec) -> Iterator[str]:
+    data = described(name, spec)
+    kind, heading = ("step", "###") if isinstance(spec, StepSpec) else ("strategy", "##")
+    yield from (f"({kind}-{name})=", f"{heading} `{name}`", "", data["summary"], "")
+    yield from _parameters(data["parameters"])
+    yield from _facts(data, spec)
+
+
+def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
+    if not parameters:
+        yield from ("It takes no parameters.", "")
+        return
+    yield from ("| parameter | type | default | also accepted |", "|---|---|---|---|")
+    for parameter in parameters:
+        default = "required" if parameter.get("required") else f"`{json.dumps(parameter['default'])}`"
+        also = ", ".join(f"`{alias}`" for alias in parameter.get("aliases", ()))
+        yield f"| `{parameter['name']}` | {_cell(parameter['type'])} | {default} | {also} |"
+    yield ""
+
+
+def _facts(data: dict[str, Any], spec: StepSpec | StrategySpec) -> Iterator[str]:
+    labels = {"also called": "aliases", "traits": "traits", "needs": "needs"}
+    present = {label: data[key] for label, key in labels.items() if key in data}
+    said = [(label, ", ".join(f"`{value}`" for value in values)) for label, values in present.items()]
+    if isinstance(spec, StrategySpec):
+        said.append(("draw", f"`{spec.draw}`"))
+    if isinstance(spec, StepSpec) and spec.role == "stop":
+        said.append(("finish reason", f"`{spec.finish_reason or spec.name}`"))
+    if spec.reference:
+        link = spec.reference.startswith("http")
+        said.append(("reference", f"<{spec.reference}>" if link else spec.reference))
+    yield from (f"- {label}: {value}" for label, value in said)
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

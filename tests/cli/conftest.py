@@ -84,6 +84,7 @@ def shell() -> Callable[..., Outcome]:
     """Runs `python -m decodery ARGS` in a process of its own."""
 
     def shell(*args: object, cwd: Path = HERE, stdin: str = "", **env: str) -> Outcome:
+        paths = (env.get("PYTHONPATH"), os.environ.get("PYTHONPATH"))
         done = subprocess.run(
             [sys.executable, "-m", "decodery", *map(str, args)],
             cwd=cwd,
@@ -93,7 +94,7 @@ def shell() -> Callable[..., Outcome]:
             encoding="utf-8",
             timeout=120,
             check=False,
-            env={**os.environ, **env},
+            env={**os.environ, **env, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 

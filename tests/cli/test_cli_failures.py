@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
+import decodery
 from decodery.cli.app import main
 from decodery.cli.console import Console
+from decodery.cli.messages import message
 from decodery.contracts.errors import DecoderyError
 
 G = ("generate", "abc", "-m")
@@ -131,6 +134,16 @@ def provide_models():
     assert "-m acme_tiny" in shell("generate", "x", PYTHONPATH=str(site)).err
 
 
+def test_a_broken_plugin_is_one_line_of_talk_and_stops_nothing(shell, install):
+    site = install("acme-shaky", "raise RuntimeError('no luck')")
+    command = ("generate", "abc", "-m", "nobody")
+    told = shell(*command, PYTHONPATH=str(site)).err
+    assert told.count("acme-shaky cannot be imported: RuntimeError: no luck") == 1
+    assert "broken plugins: acme-shaky (see 'decodery plugins doctor')" in told
+    assert "no luck" not in shell(*command, "-q", PYTHONPATH=str(site)).err
+    assert shell("plugins", "doctor", PYTHONPATH=str(site)).err.count("no luck") == 0  # it is a result there
+
+
 def test_an_error_of_ours_is_called_internal_and_debug_shows_its_traceback(run, monkeypatch):
     monkeypatch.setattr("decodery.cli.plugins._info", lambda info: object())
     outcome = run("plugins", "list")
@@ -141,6 +154,22 @@ def test_an_error_of_ours_is_called_internal_and_debug_shows_its_traceback(run, 
     )
     monkeypatch.setenv("DECODERY_DEBUG", "1")
     assert "Traceback" in run("plugins", "list").err
+
+
+def raised(code: str, filename: Path, **names: object) -> str:
+    """What is said of the exception that `code` in the file `filename` raises."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        exec(compile(code, str(filename), "exec"), names)
+    return message(caught.value)
+
+
+def test_what_the_libraries_refuse_is_the_fault_of_whoever_asked():
+    package = Path(decodery.__file__).parent
+    ours, theirs = package / "engine" / "run.py", Path("/home/somebody/model.py")
+    for code in ("import json; json.loads('{')", "import torch; torch.nn.Linear(2, 2)(torch.ones(3))"):
+        assert raised(code, ours).startswith("internal error: ")
+        called = raised("call()", ours, call=lambda code=code: exec(compile(code, str(theirs), "exec")))
+        assert called.startswith("error: model.py:1, in <module>: ")
 
 
 def test_debug_shows_where_a_users_module_failed(run, monkeypatch):

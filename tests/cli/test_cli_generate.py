@@ -181,6 +181,12 @@ def test_talk_is_on_stderr_when_asked_for_and_quiet_silences_it(run):
     assert run(*command, "-v").out == run(*command, "-q").out
 
 
+def test_what_a_model_prints_is_no_result(run):
+    outcome = run("generate", "abc", "-m", "tiny_models:chatty", "--max-new-tokens", 2)
+    assert outcome.out == "de\n"
+    assert outcome.err.startswith("loading\nthinking\n")
+
+
 def test_a_row_that_went_bad_alone_fails_the_run_but_keeps_the_others(run):
     outcome = run(
         "generate",
@@ -238,7 +244,14 @@ def test_a_batch_shows_its_progress_on_stderr_only(run_on_terminal):
     outcome = run_on_terminal("generate", "a", "b", "-m", LOAD, "--max-new-tokens", 30, piped="stdout")
     assert "2 of 2 rows" in outcome.err
     assert "60 tokens" in outcome.err
+    assert "100%" in outcome.err
     assert outcome.out.startswith(
         "[prompt 1, sample 1]\nbcdefghijklmnopqrstuvwxyz .abc\n\n[prompt 2, sample 1]\n"
     )
     assert "rows" not in run_on_terminal("generate", "a", "b", "-m", LOAD, "-q", piped="stdout").err
+
+
+def test_a_row_that_ends_early_counts_as_done_in_the_bar(run_on_terminal):
+    command = ("generate", "x", "a", "-m", LOAD, "-r", "stops_at_z.yaml", "--max-new-tokens", 90, "--json")
+    outcome = run_on_terminal(*command, piped="stdout")
+    assert "100%" in outcome.err  # 2 of 90 tokens, and 25 of 90

@@ -80,6 +80,7 @@ def test_help_is_for_reading_and_plain_in_a_pipe(arguments, run):
 
 def test_help_is_boxed_on_a_terminal(run_on_terminal):
     assert "╭" in run_on_terminal("generate", "--help").out
+    assert "…" not in run_on_terminal("generate", "--help").out  # nothing is cut off
     assert "╭" not in run_on_terminal("generate", "--help", piped="stdout").out
 
 
@@ -94,6 +95,12 @@ def test_a_reader_that_leaves_early_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(timeout=60) == 0
+
+
+def test_help_for_nobody_is_no_error():
+    line = f"set -o pipefail; (sleep 0.5; exec {sys.executable} -m decodery --help) | true"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_ctrl_c_keeps_what_was_made_and_exits_130():
@@ -130,6 +137,13 @@ def test_a_closed_stdin_or_stdout_is_told():
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_without_a_stderr_the_results_still_come():
+    line = f"DECODERY_PLUGINS= exec {sys.executable} -m decodery plugins list 2>&-"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "decodery" in done.stdout
 
 
 def test_an_encoding_without_the_letters_gets_escapes(shell):

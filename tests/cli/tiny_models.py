@@ -102,6 +102,18 @@ def weights() -> dict[str, Tensor]:
     return {}
 
 
+class Chatty(Successor):
+    def forward(self, x: Tensor) -> Tensor:
+        print("thinking")
+        return super().forward(x)
+
+
+def chatty() -> tuple[nn.Module, Letters]:
+    """Prints where it has no business to."""
+    print("loading")
+    return Chatty(), Letters()
+
+
 def mild() -> tuple[nn.Module, Letters]:
     """A favourite that sampling does not always take."""
     return Successor(2.0), Letters()

@@ -236,6 +236,23 @@ def test_a_stream_left_early_says_interrupted() -> None:
     assert stream.result.finish_reasons == ["interrupted"]
 
 
+def test_a_special_token_in_mid_text_does_not_swallow_the_next_space() -> None:
+    class Pieces:
+        """Skips special tokens, and drops the space at the beginning of what it decodes, as Llama's does."""
+
+        words = ("", "\u2581fox", "\u2581cat")
+        vocab_size = 3
+
+        def encode(self, text: str) -> list[int]:
+            return [1]
+
+        def decode(self, ids: list[int]) -> str:
+            return "".join(self.words[i] for i in ids).replace("\u2581", " ").removeprefix(" ")
+
+    detokenizer = Detokenizer(as_tokenizer(Pieces()), [1])
+    assert [detokenizer.push(t) for t in (1, 0, 0, 2, 2)] == [" fox", "", "", " cat", " cat"]
+
+
 def test_the_leading_space_of_a_sentencepiece_word_survives() -> None:
     class Pieces:
         """As Llama's tokenizer decodes: a word's space vanishes at the beginning of what is decoded."""

@@ -110,6 +110,12 @@ def test_a_qualified_name_imports_that_plugin_alone(site: Path) -> None:
         host.step("one/top_z")
 
 
+def test_a_misspelt_name_finds_the_plugin_that_has_it(site: Path) -> None:
+    install(site, "acme", PLUGIN.format(name="tiny_top"))
+    with pytest.raises(UnknownName, match="did you mean 'acme/tiny_top'"):
+        Host().step("tinny_top")
+
+
 def test_a_package_without_a_name_is_passed_over(site: Path, caplog: pytest.LogCaptureFixture) -> None:
     install(site, "good", PLUGIN.format(name="top_x"))
     install(site, "husk", PLUGIN.format(name="top_y"))

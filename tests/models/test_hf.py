@@ -25,14 +25,14 @@ SIZES = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
-LINEAR = {
-    "linear_num_key_heads": 2,
-    "linear_num_value_heads": 4,
-    "linear_key_head_dim": 8,
-    "linear_value_head_dim": 8,
-    "shared_expert_intermediate_size": 16,
-    "layer_types": ["linear_attention", "full_attention"],
+HYBRID = {
+    **{name: size for name, size in SIZES.items() if name != "max_position_embeddings"},
+    "attn_layer_period": 2,
+    "attn_layer_offset": 1,
+    "expert_layer_offset": 1,
+    "num_experts": 2,
+    "mamba_d_state": 4,
+    "mamba_dt_rank": 4,
 }
 MAKERS: dict[str, Callable[[], Any]] = {
     "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(**SIZES)),
@@ -40,14 +40,13 @@ MAKERS: dict[str, Callable[[], Any]] = {
         hf.GPT2Config(vocab_size=97, n_embd=32, n_layer=2, n_head=4, n_positions=64, eos_token_id=2)
     ),
     "qwen3": lambda: hf.Qwen3ForCausalLM(hf.Qwen3Config(**SIZES, head_dim=8)),
-    # A sliding window shorter than the text, alibi without position ids, a recurrent state.
+    # A sliding window shorter than the text, alibi without position ids, a recurrent state that is wrong
+    # for several new tokens a call.
     "mistral": lambda: hf.MistralForCausalLM(hf.MistralConfig(**SIZES, sliding_window=6)),
     "bloom": lambda: hf.BloomForCausalLM(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)),
-    "qwen3_next": lambda: hf.Qwen3NextForCausalLM(
-        hf.Qwen3NextConfig(**SIZES, **EXPERTS, **LINEAR, head_dim=8)
-    ),
+    "jamba": lambda: hf.JambaForCausalLM(hf.JambaConfig(**HYBRID)),
 }
-FORGETFUL = hf.MistralForCausalLM | hf.Qwen3NextForCausalLM
+FORGETFUL = hf.MistralForCausalLM | hf.JambaForCausalLM
 """Their caches do not keep all tokens, so that none can be taken back."""
 NEW = 6
 _made: dict[str, Any] = {}
@@ -127,7 +126,7 @@ def test_a_chunk_answers_for_every_position(model: Any) -> None:
     session.prefill(ids, mask)
     chunk = session.step(new[:, : NEW - 1])
     session.close()
-    torch.testing.assert_close(chunk.float(), torch.stack(expected[1:], dim=1), atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(chunk.float(), torch.stack(expected[1:], dim=1), atol=1e-4, rtol=1e-4)
 
 
 def test_rows_are_reordered_repeated_and_dropped_with_their_padding(model: Any) -> None:
@@ -139,11 +138,11 @@ def test_rows_are_reordered_repeated_and_dropped_with_their_padding(model: Any) 
     rows = torch.tensor([2, 0, 0, 1])
     session.select(rows)
     torch.testing.assert_close(
-        session.step(new[rows, 2:3])[:, 0].float(), expected[3][rows], atol=2e-5, rtol=1e-4
+        session.step(new[rows, 2:3])[:, 0].float(), expected[3][rows], atol=1e-4, rtol=1e-4
     )
     session.select(torch.tensor([1]))
     torch.testing.assert_close(
-        session.step(new[:1, 3:4])[:, 0].float(), expected[4][:1], atol=2e-5, rtol=1e-4
+        session.step(new[:1, 3:4])[:, 0].float(), expected[4][:1], atol=1e-4, rtol=1e-4
     )
     session.close()
 
@@ -160,7 +159,7 @@ def test_tokens_are_taken_back_where_the_cache_keeps_them_all(model: Any) -> Non
     assert decodable.facts.capabilities.rewind == ("uniform" if kept else "none")
     if kept:
         session.rewind(torch.tensor([3, 3, 3]))
-        torch.testing.assert_close(session.step(new[:, 1:2])[:, 0].float(), expected[2], atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(session.step(new[:, 1:2])[:, 0].float(), expected[2], atol=1e-4, rtol=1e-4)
     else:
         with pytest.raises(ModelError, match="cannot take tokens back"):
             session.rewind(torch.tensor([3, 3, 3]))

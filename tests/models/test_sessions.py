@@ -198,6 +198,26 @@ def test_plain_callables_and_wrapped_modules_are_models_too(wrap: Callable[[zoo.
     session.close()
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: functools.partial(model, targets=None),
+        lambda model: functools.partial(model.forward, targets=None),
+        lambda model: model.forward,
+        torch.nn.DataParallel,
+        lambda model: torch.compile(model, backend="eager"),
+    ],
+)
+def test_the_module_behind_a_wrapper_is_found(wrap: Callable[[zoo.NanoGPT], object]) -> None:
+    model = zoo.NanoGPT()
+    decodable, _ = connected(wrap(model), "stateless")
+    assert (decodable.facts.vocab_size, decodable.facts.max_length) == (zoo.VOCAB, zoo.CONTEXT)
+    session = decodable.open(1, None)
+    assert not model.training
+    session.close()
+    assert model.training
+
+
 def test_model_inputs_reach_the_model() -> None:
     def scaled(ids: Tensor, scale: float = 1.0) -> Tensor:
         return scale * zoo.bigram(ids)

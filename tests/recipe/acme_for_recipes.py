@@ -36,12 +36,28 @@ class Everything:
     table: dict[str, str | None] = field(default_factory=dict)
 
 
+@params
+class Nullable:
+    """Its first parameter can be null without being null by default, so `null` alone would not say it."""
+
+    limit: int | None = 5
+
+
+@params
+class Tabled:
+    """Its first parameter is a mapping, which alone would be read as the parameters."""
+
+    table: dict[str, int] = field(default_factory=dict)
+
+
 @hookimpl
 def provide_steps() -> list[StepSpec]:
     return [
         StepSpec("narrow", "processor", "nowhere:Narrow", Narrow),
         StepSpec("pair", "processor", "nowhere:Pair", Two),
         StepSpec("everything", "processor", "nowhere:Everything", Everything),
+        StepSpec("nullable", "processor", "nowhere:Nullable", Nullable),
+        StepSpec("tabled", "processor", "nowhere:Tabled", Tabled),
         StepSpec("bare", "stop", "nowhere:Bare"),
     ]
 

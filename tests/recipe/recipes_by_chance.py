@@ -76,6 +76,10 @@ STEPS = {
             "table": st.dictionaries(texts.filter(bool), st.floats(-1e9, 1e9), max_size=3),
         },
     ),
+    "acme/nullable": st.fixed_dictionaries({}, optional={"limit": st.none() | counts}),
+    "acme/tabled": st.fixed_dictionaries(
+        {}, optional={"table": st.dictionaries(texts.filter(bool), counts, max_size=2)}
+    ),
     "acme/everything": st.fixed_dictionaries(
         {},
         optional={

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decodery.contracts.errors import UnknownName
+from decodery.contracts.specs import StepSpec
 from decodery.host.loader import PluginInfo
 from decodery.host.registry import Host
+from decodery.recipe.names import Names
 from decodery.recipe.recipe import Recipe, check_text
 from decodery.recipe.report import MAX_PROBLEMS, Problem
 
@@ -58,6 +61,21 @@ def test_what_was_refused_is_not_complained_of_twice() -> None:
     assert [p.code for p in problems_of(V + "processors: [temperature: *x]")] == ["alias"]
     assert [p.code for p in problems_of(V + "processors: [top_\x07p: 0.9]")] == ["hidden-character"]
     assert [p.code for p in problems_of(V + "strategy: *x")] == ["alias"]
+
+
+def test_a_wrong_name_is_asked_for_once_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def lookup(self: Host, name: str) -> tuple[str, StepSpec]:
+        asked.append(name)
+        raise UnknownName(f"unknown step {name!r}")
+
+    monkeypatch.setattr(Host, "step", lookup)
+    names = Names(Host(""))
+    for name in [f"step_{i}" for i in range(1000)] * 2:
+        with pytest.raises(UnknownName, match=name):
+            names.step(name)
+    assert len(asked) == len(set(asked)) == MAX_PROBLEMS
 
 
 def test_checking_stops_after_enough_problems() -> None:
@@ -152,11 +170,11 @@ def test_a_plugins_steps_go_by_both_names_and_are_never_imported(host: Host) -> 
 
 
 def test_parameters_of_any_shape_are_located(host: Host) -> None:
-    text = V + "processors: [narrow: {w: 1, table: {a: 1, b.c: x, 7: y}}]"
+    text = V + "processors: [narrow: {w: 1, table: {a: 1, b: 2, b.c: x, 7: y}}]"
     found = problems_of(text, host)
     assert [(p.column, p.path.rpartition("]")[2]) for p in found] == [
-        (48, ".narrow.table.b.c"),
-        (54, ".narrow.table.7"),
+        (54, ".narrow.table.b.c"),
+        (60, ".narrow.table.7"),
     ]
 
 

@@ -58,6 +58,14 @@ def test_the_fingerprint_changes_with_order_and_with_a_steps_version() -> None:
     assert dataclasses.replace(recipe, processors=(newer, second)).fingerprint != recipe.fingerprint
 
 
+def test_equal_recipes_have_equal_fingerprints_down_to_the_sign_of_zero() -> None:
+    plus, minus = (
+        Recipe.loads(f"recipe: 1\nprocessors: [sequence_bias: [[[1], {zero}]]]") for zero in ("0.0", "-0.0")
+    )
+    assert plus == minus
+    assert plus.fingerprint == minus.fingerprint
+
+
 def test_the_fingerprint_is_pinned() -> None:
     """A change here means that every fingerprint people have noted down is void: raise VERSION instead."""
     recipe = Recipe.loads("recipe: 1\nprocessors: [temperature: 0.5]\nstop: [eos]")

@@ -62,7 +62,7 @@ MISTAKES = {
     ),
     "infinite": ("processors:\n  - temperature: .inf", 3, 18, 4, "finite", "greater than 0"),
     "in a list": ("stop:\n  - stop_token_ids: [1, -2]", 3, 25, 2, "ids[1] = -2", ""),
-    "deep in a list": ("processors:\n  - bad_words: {ids: [[1], [2, x]]}", 3, 32, 1, "ids[1][1] = 'x'", ""),
+    "deep in a list": ("processors:\n  - bad_words: {ids: [[2, x]]}", 3, 27, 1, "ids[0][1] = 'x'", ""),
     "a number for a string": (
         "stop:\n  - stop_strings: [a, 12]", 3, 23, 2,
         "valid string", "write \"12\", in quotes",

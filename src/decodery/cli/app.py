@@ -65,13 +65,16 @@ def _prepare_streams() -> None:
     """A character that the output's encoding lacks is written as an escape, and stops nothing."""
     if sys.stdout is None:
         raise InvalidInput("stdout is closed: there is no place for results", remedy="redirect it to a file")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the rest of the process)
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _drop_stdout() -> None:
-    # Python flushes stdout once more at its end and would complain about the closed pipe.
+    # Python flushes stdout once more at its end and may complain of the closed pipe: see the note on SIGPIPE in
+    # the documentation of its signal module.
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -22,11 +24,21 @@ class _Through(Exception):
 
 
 class _Commands(TyperGroup):
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _past_typer():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _past_typer():
             return super().invoke(ctx)
-        except (KeyboardInterrupt, OSError, EOFError) as error:
-            raise _Through(error) from None
+
+
+@contextlib.contextmanager
+def _past_typer() -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, OSError, EOFError) as error:
+        raise _Through(error) from None
 
 
 def build() -> typer.Typer:

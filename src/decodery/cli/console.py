@@ -5,6 +5,7 @@ rich is imported only when something is really dressed. `NO_COLOR` and `TERM=dum
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,18 @@ def is_dressed(stream: TextIO) -> bool:
 def visible(text: str) -> str:
     """`text` with control characters other than newline and tab as symbols (U+2400 block)."""
     return text.translate(_CONTROLS)
+
+
+@contextmanager
+def plugins_muted(muted: bool = True) -> Iterator[None]:
+    """The host's line about a broken plugin is not wanted: -q, and where the command itself tells it."""
+    log = logging.getLogger("decodery")
+    level = log.level
+    log.setLevel(logging.ERROR if muted else level)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 class Console:
@@ -112,6 +125,7 @@ class Console:
         bar = progress.Progress(
             progress.TextColumn("{task.fields[rows]}"),
             progress.BarColumn(),
+            progress.TaskProgressColumn(),
             progress.TextColumn("{task.fields[tokens]} tokens"),
             progress.TimeElapsedColumn(),
             console=self._rich(self.err),

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from ..contracts.errors import InvalidInput
-from .console import Console, is_terminal
+from .console import Console, is_terminal, plugins_muted
 from .prompts import gather, token_ids
 from .usage import UsageMistake
 
 if TYPE_CHECKING:
     from ..host.registry import Host
 
-_MODEL = "A model: the name of an installed one (demo), a transformers directory, or package.module:function."
-_RECIPE = "A recipe: a YAML file, or the name of one in the box.  [default: greedy]"
+_MODEL = "An installed model (demo), a transformers directory, or package.module:function."
+_RECIPE = "A recipe: a YAML file, or the name of one in the box."
 _OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
 _FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
-_TOKENIZER = "A directory, a tokenizer.json, or package.module:function; else the model's own."
-_STREAM = "Show text as it comes, or whole.  [default: stream one row to a terminal]"
+_TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
+_STREAM = "Show text as it comes, or whole."
 
 
 def generate(
@@ -33,7 +34,7 @@ def generate(
         str | None, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default=False)
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", metavar="RECIPE", help=_RECIPE, show_default=False)
+        str | None, typer.Option("--recipe", "-r", metavar="RECIPE", help=_RECIPE, show_default="greedy")
     ] = None,
     override: Annotated[
         list[str] | None,
@@ -44,13 +45,14 @@ def generate(
     ] = 1,
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, max=2**64 - 1, help="Repeats a run; the one used is reported."),
+        typer.Option(metavar="N", help="Repeats a run; the one used is reported."),
     ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Instead of the recipe's own limit.")
     ] = None,
     stream: Annotated[
-        bool | None, typer.Option("--stream/--no-stream", help=_STREAM, show_default=False)
+        bool | None,
+        typer.Option("--stream/--no-stream", help=_STREAM, show_default="streams one row to a terminal"),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line for each row.")
@@ -80,7 +82,7 @@ def generate(
 
     Only results go to stdout. Several rows (prompts x samples) each come under a header of their own.
     """
-    _check(prompt, prompt_file, lines=lines, as_json=as_json, stream=stream)
+    _check(prompt, prompt_file, seed=seed, lines=lines, as_json=as_json, stream=stream)
     console = Console(quiet=quiet, verbose=verbose)
     # lazy: `--help` and a wrong command line are answered before anything is looked up
     from ..host.registry import Host  # noqa: PLC0415
@@ -88,34 +90,43 @@ def generate(
     from .models import check_device, load_model, load_tokenizer  # noqa: PLC0415
     from .play import Job, play  # noqa: PLC0415
 
-    host = Host()
-    name = _refuse_no_model(host) if model is None else model
-    # The recipe before the model: its mistakes are told in a moment, the model takes its time.
-    checked = Recipe.load(recipe or "greedy", overrides=override or [], host=host)
-    prompts = _prompts(console, prompt or [], prompt_file or [], lines=lines, ids=ids)
-    with console.waiting(f"loading {name}"):
-        loaded, own = load_model(name, host)
-        tok = own if tokenizer is None else load_tokenizer(tokenizer)
-        if tok is None and not ids:
-            raise InvalidInput(
-                f"model {name!r} comes without a tokenizer, so prompts cannot be text",
-                remedy='--tokenizer names one; or give token ids: --ids "1 2 3"',
-            )
-        # lazy: torch
-        from ..engine.decoder import Decoder  # noqa: PLC0415
+    # What a model prints while it loads or runs is talk, too: stdout is for results.
+    with plugins_muted(quiet), contextlib.redirect_stdout(sys.stderr):
+        host = Host()
+        name = _refuse_no_model(host) if model is None else model
+        # The recipe before the model: its mistakes are told in a moment, the model takes its time.
+        checked = Recipe.load(recipe or "greedy", overrides=override or [], host=host)
+        prompts = _prompts(console, prompt or [], prompt_file or [], lines=lines, ids=ids)
+        with console.waiting(f"loading {name}"):
+            loaded, own = load_model(name, host)
+            tok = own if tokenizer is None else load_tokenizer(tokenizer)
+            if tok is None and not ids:
+                raise _needs_tokenizer(name)
+            # lazy: torch
+            from ..engine.decoder import Decoder  # noqa: PLC0415
 
-        check_device(device)
-        decoder = Decoder(loaded, checked, tokenizer=tok, adapter=adapter, device=device, host=host)
-    job = Job(
-        prompts, samples, seed, max_new_tokens, stream, as_json, name, checked, has_text=tok is not None
-    )
-    play(console, decoder, job)
+            check_device(device)
+            decoder = Decoder(loaded, checked, tokenizer=tok, adapter=adapter, device=device, host=host)
+        has_text = tok is not None
+        play(
+            console,
+            decoder,
+            Job(prompts, samples, seed, max_new_tokens, stream, as_json, name, checked, has_text),
+        )
 
 
 def _check(
-    prompt: list[str] | None, files: list[str] | None, *, lines: bool, as_json: bool, stream: bool | None
+    prompt: list[str] | None,
+    files: list[str] | None,
+    *,
+    seed: int | None,
+    lines: bool,
+    as_json: bool,
+    stream: bool | None,
 ) -> None:
     """What typer cannot see: options that contradict one another or are missing together."""
+    if seed is not None and not 0 <= seed < 2**64:
+        raise UsageMistake(f"--seed {seed} is no seed", remedy="give a whole number from 0 to 2**64 - 1")
     if as_json and stream:
         raise UsageMistake("--json prints whole rows, each when it is done", remedy="leave --stream out")
     if lines and not files:
@@ -132,6 +143,13 @@ def _refuse_no_model(host: Host) -> NoReturn:
     if installed:
         raise UsageMistake("there is no model", remedy=f"installed: {', '.join(installed)}; {other}")
     raise UsageMistake("there is no model", remedy=f"pip install decodery-demo gives -m demo; {other}")
+
+
+def _needs_tokenizer(name: str) -> InvalidInput:
+    return InvalidInput(
+        f"model {name!r} comes without a tokenizer, so prompts cannot be text",
+        remedy='--tokenizer names one; or give token ids: --ids "1 2 3"',
+    )
 
 
 def _prompts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from ..contracts.errors import AmbiguousName, UnknownName
 from ..contracts.specs import Spec
 from ..host.loader import BUILTIN_ID, PluginInfo, builtin_info, normalise
 from ..host.registry import Host
-from .console import Console
+from .console import Console, plugins_muted
 from .describe import KINDS, described, lines
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -60,8 +59,8 @@ def show(
         raise UnknownName(
             f"plugin {info.id!r} is switched off by DECODERY_PLUGINS", remedy="take it out of that list"
         )
-    _quiet_host()
-    loaded = host.load(info)
+    with plugins_muted():
+        loaded = host.load(info)
     prefix = "" if info.id == BUILTIN_ID else f"{info.id}/"
     provides = {
         KINDS[hook]: [described(prefix + record.name, record) for record in records]
@@ -94,8 +93,7 @@ def doctor(
 ) -> None:
     """Import every plugin and say how it fares. Exit code 1 if one is broken."""
     console, host = Console(), Host()
-    _quiet_host()
-    with console.waiting("importing the plugins"):
+    with plugins_muted(), console.waiting("importing the plugins"):
         reports = host.doctor()
     if as_json:
         _print_json(
@@ -199,8 +197,3 @@ def _print_json(console: Console, data: object) -> None:
 def _mention_selection(console: Console) -> None:
     if "DECODERY_PLUGINS" in os.environ:
         console.say(f"DECODERY_PLUGINS={os.environ['DECODERY_PLUGINS']!r} chooses among them")
-
-
-def _quiet_host() -> None:
-    # These commands print the problem themselves.
-    logging.getLogger("decodery").setLevel(logging.ERROR)

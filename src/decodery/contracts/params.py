@@ -37,6 +37,7 @@ __all__ = [
     "Probability",
     "TokenIds",
     "TokenSequences",
+    "accepted_names",
     "alias",
     "first_field",
     "non_default_values",
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_BOUNDS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
 def alias(*others: str) -> Any:
@@ -116,6 +118,17 @@ def first_field(cls: type) -> str | None:
     return fields[0].name if fields else None
 
 
+def accepted_names(params: type | None) -> dict[str, str]:
+    """Every accepted name of every parameter -> the field that it sets."""
+    if params is None:
+        return {}
+    names = {field.name: field.name for field in dataclasses.fields(params)}
+    for name, info in getattr(params, "__pydantic_fields__", {}).items():
+        for choice in getattr(info.validation_alias, "choices", ()):
+            names.setdefault(choice, name)
+    return names
+
+
 def validate_params(owner: str, cls: type | None, values: Mapping[str, object]) -> object | None:
     """Build the params object of `owner` (a step's or strategy's name, for messages) from plain values.
 
@@ -164,18 +177,19 @@ def non_default_values(params: object | None) -> dict[str, object]:
 
 
 def _problems(cls: type, details: list[ErrorDetails]) -> list[ParamProblem]:
-    known = [field.name for field in dataclasses.fields(cls)]
     found: dict[str, ParamProblem] = {}
     for detail in details:
         path = ".".join(str(part) for part in detail["loc"])
         # Unions report one problem a branch; the first one is enough for the reader.
-        found.setdefault(path, _problem(path, detail, known))
+        found.setdefault(path, _problem(path, detail, cls))
     return list(found.values())
 
 
-def _problem(path: str, detail: ErrorDetails, known: list[str]) -> ParamProblem:
-    name, value, kind = path.split(".", maxsplit=1)[0], detail.get("input"), detail["type"]
+def _problem(path: str, detail: ErrorDetails, cls: type) -> ParamProblem:
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    value, kind = detail.get("input"), detail["type"]
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [field.name for field in dataclasses.fields(cls)]
         close = difflib.get_close_matches(name, known, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known) or 'no parameters'}"
         return ParamProblem(path, f"no parameter {name!r}", remedy)
@@ -187,7 +201,23 @@ def _problem(path: str, detail: ErrorDetails, known: list[str]) -> ParamProblem:
     if isinstance(value, bool):
         return ParamProblem(path, message, "write a number; true and false are not numbers here")
     # A validator of one's own says what to do through PydanticCustomError(..., {"remedy": "..."}).
-    return ParamProblem(path, message, str((detail.get("ctx") or {}).get("remedy", "")))
+    own = (detail.get("ctx") or {}).get("remedy")
+    return ParamProblem(path, message, str(own) if own else _allowed(cls, accepted_names(cls).get(name, "")))
+
+
+def _allowed(cls: type, field: str) -> str:
+    """What the params class knows of a parameter: its bounds and its default."""
+    info = getattr(cls, "__pydantic_fields__", {}).get(field)
+    if info is None:
+        return ""
+    limits = {word: getattr(mark, word) for mark in info.metadata for word in _BOUNDS if hasattr(mark, word)}
+    bounds = " and ".join(f"{words} {limits[word]}" for word, words in _BOUNDS.items() if word in limits)
+    default = info.default if isinstance(info.default, (bool, int, float, str)) else None
+    said = [
+        f"it is {bounds}" if bounds else "",
+        "" if default is None else f"the default is {json.dumps(default)}",
+    ]
+    return "; ".join(filter(None, said))
 
 
 def _shown(value: object, limit: int = 60) -> str:

@@ -192,7 +192,13 @@ class Host:
         known = [qualified for qualified, _ in self.all(kind)]
         # A name of the other namespace's or an alias is worth suggesting too.
         aliases = [alias for _, spec in self.all(kind) for alias in getattr(spec, "aliases", ())]
-        remedy = _suggest(name, known + aliases, shown=known)
+        close = difflib.get_close_matches(
+            name, [*known, *aliases, *(k.rpartition("/")[2] for k in known)], n=1
+        )
+        meant = next(
+            (k for k in known if close and k.rpartition("/")[2] == close[0]), close[0] if close else ""
+        )
+        remedy = f"did you mean {meant!r}?" if meant else _suggest(name, known)
         broken = [info.id for info in self._enabled() if self.load(info).problem]
         if broken:
             remedy += f"; or a broken plugin provides it: {', '.join(broken)} (see 'decodery plugins doctor')"
@@ -209,11 +215,11 @@ def _answers(spec: Spec, name: str) -> bool:
     return spec.name == name or name in getattr(spec, "aliases", ())
 
 
-def _suggest(name: str, known: list[str], shown: list[str] | None = None) -> str:
+def _suggest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(shown if shown is not None else known) or 'none'}"
+    return f"known: {', '.join(known) or 'none'}"
 
 
 def _conflicts(plugin: LoadedPlugin, loaded: list[LoadedPlugin]) -> list[str]:

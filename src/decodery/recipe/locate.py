@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..contracts.errors import InvalidParams, ParamProblem
-from ..contracts.params import first_field
+from ..contracts.params import accepted_names, first_field
 from .report import Problem
 from .syntax.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-_BOUNDS = (("gt", "greater than"), ("ge", "at least"), ("lt", "less than"), ("le", "at most"))
 _LONG = 200
-
-
-def accepted_names(params: type | None) -> dict[str, str]:
-    """Every accepted name of every parameter -> the field that it sets."""
-    if params is None:
-        return {}
-    names = {field.name: field.name for field in dataclasses.fields(params)}
-    for name, info in getattr(params, "__pydantic_fields__", {}).items():
-        for choice in getattr(info.validation_alias, "choices", ()):
-            names.setdefault(choice, name)
-    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +90,7 @@ def _problem(found: ParamProblem, where: Where, node: Node, steps: list[str]) ->
         return Problem.at(node.span, "ambiguous", message, node.ambiguous.remedy, f"{path}.{inside}")
     what = found.message.removeprefix(f"{found.path} = ")
     message = f"{label} = {what}" if what != found.message else f"{label}: {what}"
-    remedy = found.remedy or _remedy(where.params, node, steps[0], found.message)
+    remedy = found.remedy
+    if "valid string" in found.message and isinstance(node, ScalarNode) and node.plain:
+        remedy = f"write {json.dumps(node.text, ensure_ascii=False)}, in quotes"
     return Problem.at(node.span, "bad-value", message, remedy, f"{path}.{inside}")
-
-
-def _remedy(params: type | None, node: Node, parameter: str, message: str) -> str:
-    """What the params class knows of the parameter: its bounds and its default."""
-    if "valid string" in message and isinstance(node, ScalarNode) and node.plain:
-        return f"write {json.dumps(node.text, ensure_ascii=False)}, in quotes"
-    field = accepted_names(params).get(parameter, "")
-    info = getattr(params, "__pydantic_fields__", {}).get(field)
-    if info is None:
-        return ""
-    limits = {
-        word: getattr(mark, word) for mark in info.metadata for word, _ in _BOUNDS if hasattr(mark, word)
-    }
-    bounds = " and ".join(f"{words} {limits[word]}" for word, words in _BOUNDS if word in limits)
-    default = info.default if isinstance(info.default, (bool, int, float, str)) else None
-    parts = [
-        f"it is {bounds}" if bounds else "",
-        f"the default is {json.dumps(default)}" if default is not None else "",
-    ]
-    return "; ".join(filter(None, parts))

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..contracts.errors import UnknownName
-from ..contracts.params import first_field
+from ..contracts.params import accepted_names, first_field
 from ..contracts.specs import StepSpec, StrategySpec
 from .check import TOP_LEVEL
-from .locate import accepted_names
 from .names import Names
 from .report import Problems, Source, Span
 from .syntax.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Generic
 
 from ..contracts.errors import InvalidParams, UnknownName
-from ..contracts.params import first_field
+from ..contracts.params import accepted_names, first_field
 from ..contracts.steps import fill, lone_value
-from .locate import Where, accepted_names, located
+from .locate import Where, located
 from .names import Lookup, S, colon_missing
 from .report import Problem, Problems
 from .syntax.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode, is_refused, plain_data

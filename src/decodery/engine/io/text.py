@@ -40,7 +40,9 @@ class Detokenizer:
         after = self._tokenizer.decode(self._ids[self._begin :])
         if after.endswith(_REPLACEMENT) and not final:
             return ""
-        self._begin, self._shown = self._shown, len(self._ids)
+        if len(after) > len(before):  # a token without text of its own is no left neighbour
+            self._begin = self._shown
+        self._shown = len(self._ids)
         return after[len(before) :]
 
 

@@ -189,9 +189,9 @@ class Host:
         )
 
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
-        known = [qualified for qualified, _ in self.all(kind)]
+        known: list[str] = [qualified for qualified, _ in self.all(kind)]
         # A name of the other namespace's or an alias is worth suggesting too.
-        aliases = [alias for _, spec in self.all(kind) for alias in getattr(spec, "aliases", ())]
+        aliases: list[str] = [alias for _, spec in self.all(kind) for alias in getattr(spec, "aliases", ())]
         close = difflib.get_close_matches(
             name, [*known, *aliases, *(k.rpartition("/")[2] for k in known)], n=1
         )

@@ -7,7 +7,6 @@ the import and around each hook become a report, so one broken plugin never stop
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import logging
 import os
 import re
@@ -16,9 +15,11 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import Distribution, distributions
 
 import pluggy
 
+from .. import __version__
 from ..contracts.specs import Spec
 from . import hookspecs
 
@@ -60,13 +61,13 @@ def normalise(name: str) -> str:
 @cache
 def builtin_info() -> PluginInfo:
     """The plugin in the box; it needs no metadata to be found."""
-    return PluginInfo(BUILTIN_ID, _version_of(BUILTIN_ID), BUILTIN_MODULE, summary="the plugin in the box")
+    return PluginInfo(BUILTIN_ID, __version__, BUILTIN_MODULE, summary="the plugin in the box")
 
 
 def discover(selection: str | None) -> list[PluginInfo]:
     """Installed plugins by metadata alone, sorted by id. `selection` is the value of DECODERY_PLUGINS or None."""
     found: dict[str, PluginInfo] = {}
-    for distribution in importlib.metadata.distributions():
+    for distribution in distributions():
         try:
             for info in _plugins_of(distribution, selection):
                 found.setdefault(info.id, info)
@@ -75,7 +76,7 @@ def discover(selection: str | None) -> list[PluginInfo]:
     return sorted(found.values(), key=lambda info: info.id)
 
 
-def _plugins_of(distribution: importlib.metadata.Distribution, selection: str | None) -> Iterator[PluginInfo]:
+def _plugins_of(distribution: Distribution, selection: str | None) -> Iterator[PluginInfo]:
     for point in distribution.entry_points:
         if point.group == GROUP:
             metadata = distribution.metadata.json
@@ -163,10 +164,3 @@ def _checked(hook: str, kind: type[Spec], result: object) -> Iterable[Spec]:
 
 def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def _version_of(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "0+unknown"

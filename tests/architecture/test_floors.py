@@ -76,6 +76,20 @@ def test_every_room_has_a_floor() -> None:
     assert rooms <= set(FLOORS)
 
 
+def test_the_lazy_import_upward_stands_in_one_file_inside_a_function() -> None:
+    """`recipe/recipe.py`, for `Recipe.pipeline()`, and nowhere else."""
+    upward = [
+        path
+        for path in FILES
+        if room_of(module_of(path)) == "recipe" and any(room_of(name) == "engine" for name in imports(path))
+    ]
+    assert [path.name for path in upward] == ["recipe.py"]
+    top_level = ast.parse(upward[0].read_text()).body
+    assert not [
+        node for node in top_level if isinstance(node, ast.ImportFrom) and "engine" in (node.module or "")
+    ]
+
+
 def test_the_lazy_import_upward_is_the_only_one() -> None:
     found = {
         (room_of(module_of(path)), room_of(name))

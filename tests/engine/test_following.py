@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from decodery import Decoder, Pipeline, hookimpl
 from decodery.contracts.errors import CannotFollow, InvalidInput
 from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.contracts.steps import Step
 from decodery.engine.run import Run
 from decodery.host.loader import PluginInfo
 from decodery.host.registry import Host
@@ -31,9 +32,16 @@ class Script:
         type(self).act(run)
 
 
+class Wide:
+    """Chooses the third best, so filters must leave three."""
+
+    def choose(self, scores: Tensor, rng: Any) -> Tensor:
+        return scores.topk(3).indices[:, 2]
+
+
 @hookimpl
 def provide_strategies() -> list[StrategySpec]:
-    return [StrategySpec("script", Script)]
+    return [StrategySpec("script", Script), StrategySpec("wide", Wide, min_keep=3)]
 
 
 def perform(
@@ -94,8 +102,9 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("ragged", [False, True])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "ragged"), [("stateless", False), ("input_pos", False), ("hf", False), ("hf", True)]
+)
 def test_any_order_of_append_select_and_rewind_keeps_rows_right(name: str, ragged: bool) -> None:
     model, rng = MODELS[name](), random.Random(f"{name}{ragged}")
     checked = 0
@@ -127,9 +136,7 @@ def test_any_order_of_append_select_and_rewind_keeps_rows_right(name: str, ragge
             assert [run.input_ids[r, : len(row)].tolist() for r, row in enumerate(rows)] == rows
         run.select(torch.arange(3) % len(rows))
 
-    prompts = (
-        [[1, 2, 3], [4], [5, 6, 7, 8, 9]] if ragged and name == "hf" else [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    )
+    prompts = [[1, 2, 3], [4], [5, 6, 7, 8, 9]] if ragged else [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     for _ in range(8):
         perform(model, act, prompts)
     assert checked > 200
@@ -317,3 +324,48 @@ def test_scores_and_log_probabilities_follow_their_rows() -> None:
     for tokens, scores in zip(gen.tokens, gen.scores, strict=True):
         assert scores.argmax(-1).tolist() == tokens
         assert (scores.isfinite().sum(-1) == 5).all()
+
+
+def test_filters_leave_as_many_tokens_as_the_strategy_needs() -> None:
+    host = Host("tests", plugins=[PluginInfo("tests", "0", __name__)])
+    table = TableModel(VOCAB)
+    for step, value in (
+        ("top_k", 1),
+        ("top_p", 0.01),
+        ("min_p", 0.99),
+        ("typical_p", 0.01),
+        ("epsilon_cutoff", 0.9),
+    ):
+        pipe = Pipeline(host=host).add(step, value).with_strategy("wide")
+        gen = Decoder(table, pipe, vocab_size=VOCAB, host=host).generate(
+            [[1]], max_new_tokens=1, return_scores=True
+        )
+        assert gen.scores is not None
+        assert int(gen.scores[0].isfinite().sum()) == 3, step
+
+
+class PromptBoost:
+    """Stateless, but built with a per-row fact and not ragged: one object a row."""
+
+    def __init__(self, *, prompt_lengths: Tensor) -> None:
+        self.length = int(prompt_lengths)  # would fail for more than one row
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return scores.half().roll(self.length, dims=-1)  # another dtype, which the engine puts right
+
+
+def test_a_stateless_step_with_per_row_facts_is_built_once_a_row() -> None:
+    spec = StepSpec(
+        "boost",
+        "processor",
+        PromptBoost,
+        needs=frozenset({"prompt_lengths"}),
+        traits=frozenset({"stateless"}),
+    )
+    pipe = Pipeline(processors=(Step(spec, None, "tests/boost"),))
+    decoder = Decoder(TableModel(VOCAB), pipe, vocab_size=VOCAB)
+    prompts = [[1, 2, 3], [4], [5, 6]]
+    batch = decoder.generate(prompts, max_new_tokens=5, return_scores=True)
+    assert batch.tokens == [decoder.generate([p], max_new_tokens=5).tokens[0] for p in prompts]
+    assert batch.scores is not None
+    assert batch.scores[0].dtype == torch.float32

@@ -167,6 +167,19 @@ def test_a_bound_pipeline_observes_what_the_caller_appended_not_its_own_draw() -
         bound(x[:, :2], logits)
 
 
+def test_an_unbound_draw_follows_from_seed_row_and_length() -> None:
+    pipe = Pipeline().with_strategy("sample", seed=3)
+    logits = torch.zeros(64, VOCAB)
+    x = torch.ones(64, 4, dtype=torch.int64)
+    first = pipe.pick(x, logits)
+    assert torch.equal(pipe.pick(x, logits), first)
+    assert len(set(first.tolist())) > 30  # equal rows, another number each
+    assert torch.equal(pipe.pick(x[:5], logits[:5]), first[:5])
+    longer = pipe.pick(torch.ones(64, 5, dtype=torch.int64), logits)
+    assert (longer != first).sum() > 50
+    assert (pipe.with_strategy("sample", seed=4).pick(x, logits) != first).sum() > 50
+
+
 def test_a_bound_pick_is_the_decoders_own_draw() -> None:
     from decodery import Decoder
 

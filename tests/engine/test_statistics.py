@@ -63,7 +63,7 @@ def test_drawn_tokens_follow_the_processed_scores(name: str) -> None:
 
 
 def test_successive_steps_of_one_row_are_distributed_as_well() -> None:
-    """The step is part of the counter: 50 rows of 1,000 tokens are as good as 50,000 rows of one."""
+    """The step is part of the counter: 500 rows of 100 tokens are as good as 50,000 rows of one."""
     logits = torch.randn(VOCAB, generator=torch.Generator().manual_seed(4))
     decoder = Decoder(
         ScriptedModel(logits.unsqueeze(0)), Pipeline().with_strategy("sample"), vocab_size=VOCAB

@@ -92,7 +92,7 @@ class BadRow(DecoderyError, ArithmeticError):
     """A row whose scores are NaN, infinite or all banned.
 
     `row` is its index in the call, `step` the number of tokens it had generated, `processor` the name of the step
-    that made it ("model" when the logits arrived like that).
+    that made it ("model" when the logits arrived like that; "a or b" when only they can have, because they keep state).
     """
 
     def __init__(self, row: int, step: int, processor: str, what: str) -> None:

@@ -20,9 +20,17 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import dataclass_transform
 
 from .errors import InvalidParams, ParamProblem
@@ -90,8 +98,17 @@ def _one_or_many(value: object) -> object:
     return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+def _not_huge(value: int) -> int:
+    # Lengths are added to such numbers in 64 bits; nobody means one of this size.
+    if value > 2**53:
+        raise PydanticCustomError(
+            "too_large", "too large a number", {"remedy": "leave the step out, or give less"}
+        )
+    return value
+
+
+PositiveInt = Annotated[int, Field(gt=0), AfterValidator(_not_huge)]
+NonNegativeInt = Annotated[int, Field(ge=0), AfterValidator(_not_huge)]
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
@@ -139,8 +156,9 @@ def validate_params(owner: str, cls: type | None, values: Mapping[str, object]) 
         if values:
             raise InvalidParams(owner, [ParamProblem(key, f"takes no parameter {key!r}") for key in values])
         return None
+    values = {name: _plain(value) for name, value in values.items()}
     try:
-        text = json.dumps(dict(values))
+        text = json.dumps(values)
     except (TypeError, ValueError):
         text = None
     try:
@@ -152,6 +170,13 @@ def validate_params(owner: str, cls: type | None, values: Mapping[str, object]) 
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
         raise InvalidParams(owner, _problems(cls, details)) from None
+
+
+def _plain(value: object) -> object:
+    """numpy's and torch's scalars as Python's own; everything else as it is."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return value
 
 
 def param_values(params: object | None) -> dict[str, object]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import PluginError
+from ..contracts.errors import DecoderyError, PluginError
 from .copying import fresh_copy
 from .rng import StepRng
 
@@ -89,24 +89,41 @@ class BoundStep(ABC):
     def _call(self, instance: Callable[..., Any], ids: Tensor, scores: Tensor, **facts: Tensor) -> Tensor:
         """One call, its answer checked: a processor's shape, a stop rule's `True` made (R,)."""
         # What does not come in the box may edit its argument in place; the caller's tensor stays as it was.
-        result = instance(ids, scores if self.trusted else scores.clone(), **facts)
-        if self.role == "stop":
-            if not isinstance(result, Tensor):
-                return torch.full((len(ids),), bool(result), device=scores.device)
-            if result.shape != (len(ids),):
-                raise PluginError(
-                    f"stop rule {self.name!r} answered with shape {tuple(result.shape)} "
-                    f"instead of ({len(ids)},)",
-                    remedy="one truth value a row",
-                )
-            return result.to(scores.device, torch.bool)
+        try:
+            result = instance(ids, scores if self.trusted else scores.clone(), **facts)
+        except (DecoderyError, torch.cuda.OutOfMemoryError):
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self.role} {self.name!r} failed on ids {tuple(ids.shape)}, scores {tuple(scores.shape)}: "
+                f"{type(error).__name__}: {error}",
+                remedy="it is called (input_ids, scores), both tensors",
+            ) from error
+        return self._truths(result, scores) if self.role == "stop" else self._scores(result, scores)
+
+    def _truths(self, result: Any, scores: Tensor) -> Tensor:
+        """A stop rule's answer as (R,) bool: one truth for all rows, or one a row."""
+        rows = len(scores)
+        if isinstance(result, (bool, int)):
+            return torch.full((rows,), bool(result), device=scores.device)
+        try:
+            answer = torch.as_tensor(result, device=scores.device).bool()
+            return answer.expand(rows) if answer.ndim < 2 and answer.numel() == 1 else answer.reshape(rows)
+        except (TypeError, ValueError, RuntimeError):
+            shape = str(tuple(result.shape)) if isinstance(result, Tensor) else repr(result)
+            raise PluginError(
+                f"stop rule {self.name!r} answered {shape:.80} for {rows} rows",
+                remedy="one truth value a row",
+            ) from None
+
+    def _scores(self, result: Any, scores: Tensor) -> Tensor:
         if not isinstance(result, Tensor) or result.shape != scores.shape:
             shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
             raise PluginError(
                 f"processor {self.name!r} turned scores of shape {tuple(scores.shape)} into {shape}",
                 remedy="return a tensor (B, V)",
             )
-        return result if result.dtype == scores.dtype else result.to(scores.dtype)
+        return result.to(scores)  # the dtype and device that the next step counts on
 
     def _start(self, view: View, scores: Tensor) -> Tensor:
         """What rows that are not called keep: their scores, or False."""

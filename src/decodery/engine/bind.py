@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..contracts.errors import DecoderyError, PluginError
+from ..contracts.errors import DecoderyError, InvalidInput, PluginError
 from ..contracts.params import param_values
 from ..contracts.specs import resolve
 from ..contracts.steps import Step, StrategyUse
 from .apply import BoundStep, PerRow, way
 from .facts import Facts
-from .opaque import Opaque
+from .opaque import Opaque, knows_its_place
 
 
 def bind_steps(
@@ -51,6 +51,11 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
         return kind(name, spec.role, [factory.target], trusted=False, stateless="stateless" in spec.traits)
+    if kind is PerRow and len(facts.prompt_lengths) > 1 and knows_its_place(step):
+        raise InvalidInput(
+            f"{name!r} looks rows up by their place in the batch, but here it is called on one row at a time",
+            remedy="use compat('hf'), or one prompt a call",
+        )
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
     try:
         instances = [factory(**values, **row.take(spec.needs, spec.name)) for row in rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from .io.rows import Event, Origin, RowEvents, TextRules, result_row
 from .loop import decode_tokens
 from .pipeline import Pipeline
 from .plan import Plan
-from .rng import RowRng, as_key, fresh_seed, prompt_keys, torch_rng
+from .rng import RowRng, as_key, check_seed, fresh_seed, prompt_keys, torch_rng
 from .run import Run
 
 
@@ -54,6 +54,29 @@ class Wishes:
     logprobs: int | None = None
     return_scores: bool = False
     observers: Sequence[Observer] = ()
+
+
+def check_wishes(
+    n: int,
+    seed: int | None,
+    seeds: Sequence[int] | None,
+    max_new_tokens: int | None,
+    logprobs: int | None,
+    return_scores: bool,
+    observers: Sequence[Observer],
+) -> Wishes:
+    """The arguments of `generate`, checked. Raises `InvalidInput`."""
+    for name, value, least in (("n", n, 1), ("logprobs", logprobs, 0)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise InvalidInput(f"{name} = {value!r}", remedy=f"give a whole number from {least} on")
+    if seeds is not None:
+        if isinstance(seeds, (str, bytes)) or not hasattr(seeds, "__iter__"):
+            raise InvalidInput(f"seeds = {seeds!r}", remedy="give a list with one seed a prompt")
+        seeds = [check_seed(value) for value in seeds]
+    if isinstance(observers, (str, bytes)) or not isinstance(observers, Sequence):
+        raise InvalidInput(f"observers = {observers!r:.60}", remedy="give a list of observers")
+    seed = None if seed is None else check_seed(seed)
+    return Wishes(n, seed, seeds, max_new_tokens, logprobs, return_scores, observers)
 
 
 class Call:
@@ -94,7 +117,7 @@ class Call:
                     remedy="select one row for each that it was given",
                 )
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Decode to the end; one event a token, in the order of steps and rows."""
         texts = [self._rules.begin(o.prompt) if self._rules else None for o in self._origins]
         rows = [RowEvents(self._run, r, text, self._logprobs) for r, text in enumerate(texts)]
@@ -197,10 +220,10 @@ def stop_rules(pipeline: Pipeline, max_new_tokens: int | None) -> tuple[Step, ..
 
 
 def choose_seed(pipeline: Pipeline, wishes: Wishes, prompts: int) -> int | None:
-    """The call's seed: the argument, the recipe's, or a fresh one where something is drawn."""
-    for value in (*(wishes.seeds or ()), *(() if wishes.seed is None else (wishes.seed,))):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64:
-            raise InvalidInput(f"seed {value!r} is no seed", remedy="give a whole number from 0 to 2**64 - 1")
+    """The call's seed: the argument, the recipe's, or a fresh one where something is drawn; None where each prompt has
+    its own."""
+    if wishes.seeds is not None and wishes.seed is not None:
+        raise InvalidInput("seed= and seeds= were both given", remedy="give one of them")
     if wishes.seeds is not None and len(wishes.seeds) != prompts:
         raise InvalidInput(
             f"{len(wishes.seeds)} seeds for {prompts} prompts", remedy="give one seed a prompt"
@@ -211,10 +234,13 @@ def choose_seed(pipeline: Pipeline, wishes: Wishes, prompts: int) -> int | None:
             "compat: hf draws all rows from one generator, so rows have no seeds of their own",
             remedy="use seed=, or leave compat out",
         )
+    if wishes.seeds is not None:
+        return None
     seed = use.seed if wishes.seed is None else wishes.seed
-    if seed is not None or hf or wishes.seeds is not None:
+    if seed is not None or hf:
         return seed
-    drawn = use.spec.draw != "argmax" or any("rng" in step.spec.needs for step in pipeline.processors)
+    steps = (*pipeline.processors, *pipeline.effective_stops)
+    drawn = use.spec.draw != "argmax" or any("rng" in step.spec.needs for step in steps)
     return fresh_seed() if drawn else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,13 +12,13 @@ from ..contracts.errors import InvalidInput
 from ..contracts.protocols import Observer
 from ..host.registry import Host
 from ..recipe.recipe import Recipe
-from .call import Call, Setting, Wishes
+from .call import Call, Setting, Wishes, check_wishes
 from .inspect import connect_model
+from .io.arguments import as_device, as_eos
 from .io.generation import Generation
-from .io.prompts import Prompts, as_token_lists, check_range
+from .io.prompts import Prompts, as_token_lists, check_ids, check_range
 from .io.rows import Event
 from .io.tokenizer import as_tokenizer
-from .own_loop.bound import as_eos
 from .pipeline import Pipeline
 
 RecipeLike = str | os.PathLike[str] | Recipe | Pipeline | Mapping[str, object]
@@ -56,8 +56,9 @@ class Decoder:
         self.host = host or Host()
         self.pipeline = as_pipeline(recipe, self.host)
         self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer)
-        if device is not None and hasattr(model, "to"):
-            model = model.to(device)
+        if device is not None:
+            device = as_device(device)
+            model = model.to(device) if hasattr(model, "to") else model
         self.model, self.report = connect_model(
             model,
             adapter=adapter,
@@ -67,6 +68,7 @@ class Decoder:
             host=self.host,
         )
         facts, known = self.model.facts, self.tokenizer
+        check_ids(facts.vocab_size, eos_token_id=as_eos(eos_token_id), pad_token_id=as_eos(pad_token_id))
         eos = as_eos(eos_token_id) or facts.eos or (known.eos if known else ())
         pad = next(
             (p for p in (pad_token_id, facts.pad, known.pad if known else None) if p is not None), None
@@ -102,7 +104,7 @@ class Decoder:
 
         Raises `InvalidInput` for a prompt that cannot be used, `BadRow` for NaN or fully banned scores.
         """
-        wishes = Wishes(n, seed, seeds, max_new_tokens, logprobs, return_scores, observers)
+        wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, return_scores, observers)
         call = self._call(prompts, wishes)
         for _ in call.steps():
             pass
@@ -120,13 +122,10 @@ class Decoder:
         observers: Sequence[Observer] = (),
     ) -> Stream:
         """The same, token by token: iterate for events, then read `.result`."""
-        wishes = Wishes(n, seed, seeds, max_new_tokens, logprobs, observers=observers)
+        wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, False, observers)
         return Stream(self._call(prompts, wishes))
 
     def _call(self, prompts: Prompts, wishes: Wishes) -> Call:
-        for name, value, least in (("n", wishes.n, 1), ("logprobs", wishes.logprobs, 0)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InvalidInput(f"{name} = {value!r}", remedy=f"give a whole number from {least} on")
         facts = self.model.facts
         ids = as_token_lists(prompts, self.tokenizer, self._bos)
         check_range(ids, facts.vocab_size, facts.max_length)
@@ -138,13 +137,23 @@ class Stream:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._events = call.events()
+        self._events: Generator[Event, None, None] = call.events()
 
     def __iter__(self) -> Iterator[Event]:
         return self
 
     def __next__(self) -> Event:
         return next(self._events)
+
+    def close(self) -> None:
+        """End the stream and give the model's session back; `with decoder.stream(...) as stream:` does it too."""
+        self._events.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def result(self) -> Generation:
@@ -160,6 +169,13 @@ def as_pipeline(recipe: RecipeLike | None, host: Host) -> Pipeline:
         return Pipeline(host=host)
     if isinstance(recipe, Mapping):
         recipe = Recipe.from_dict(recipe, host=host)
+    if isinstance(recipe, str) and "\n" in recipe:
+        raise InvalidInput("the recipe is text, not a path or a name", remedy="Recipe.loads(text) reads it")
+    if not isinstance(recipe, (Recipe, str, os.PathLike)):
+        raise InvalidInput(
+            f"the recipe is a {type(recipe).__name__}",
+            remedy="give a path, a name, a dict, a Recipe or a Pipeline",
+        )
     if not isinstance(recipe, Recipe):
         recipe = Recipe.load(recipe, host=host)
     return Pipeline.from_recipe(recipe, host)

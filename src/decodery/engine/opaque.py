@@ -38,7 +38,7 @@ class Opaque:
         return (
             isinstance(other, Opaque)
             and self.target is other.target
-            and dict(self.arguments) == dict(other.arguments)
+            and _same(self.arguments, other.arguments)
         )
 
     def __hash__(self) -> int:
@@ -76,6 +76,31 @@ def keeps_state(step: Step) -> bool:
     if not isinstance(factory, Opaque):
         return True
     return factory.is_class or any(hasattr(factory.target, m) for m in ("observe", "select", "rewind"))
+
+
+def knows_its_place(step: Step) -> bool:
+    """Whether an object of transformers' looks rows up by their index in the batch it was built for, so that it cannot
+    be called on one row at a time."""
+    factory = step.spec.factory
+    if not isinstance(factory, Opaque):
+        return False
+    kind = factory.target if factory.is_class else type(factory.target)
+    return any(base.__name__ in _BY_INDEX for base in kind.__mro__)
+
+
+_BY_INDEX = {
+    "PrefixConstrainedLogitsProcessor",
+    "EncoderNoRepeatNGramLogitsProcessor",
+    "EncoderRepetitionPenaltyLogitsProcessor",
+    "UnbatchedClassifierFreeGuidanceLogitsProcessor",
+}
+
+
+def _same(ours: Mapping[str, object], theirs: Mapping[str, object]) -> bool:
+    """Equal by name and value; tensors and the like, which answer `==` with a tensor, by identity."""
+    if ours.keys() != theirs.keys():
+        return False
+    return all(ours[k] is theirs[k] or (not hasattr(ours[k], "shape") and ours[k] == theirs[k]) for k in ours)
 
 
 def _name(target: Any) -> str:

@@ -20,6 +20,7 @@ from .opaque import is_opaque, opaque_step
 from .own_loop.bound import BoundPipeline, bind_pipeline
 from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
 from .plan import Plan
+from .rng import check_seed
 
 Role = Literal["processor", "stop"]
 
@@ -72,6 +73,7 @@ class Pipeline:
     def with_strategy(self, name: str, /, *, seed: int | None = None, **params: object) -> Pipeline:
         """Choose by this strategy; `seed` makes its draws repeatable."""
         qualified, spec = self.host.strategy(name)
+        seed = None if seed is None else check_seed(seed)
         return replace(self, strategy=StrategyUse(spec, fill(spec, params), qualified, seed))
 
     def compat(self, engine: Literal["hf"] | None) -> Pipeline:
@@ -97,6 +99,10 @@ class Pipeline:
         self, *, on_bad_row: Literal["error", "stop_row"] | None = None, include_stop: bool | None = None
     ) -> Pipeline:
         """Set what a recipe's top-level keys of the same names set."""
+        if on_bad_row not in (None, "error", "stop_row"):
+            raise InvalidInput(f"on_bad_row = {on_bad_row!r}", remedy="it is 'error' or 'stop_row'")
+        if include_stop not in (None, True, False):
+            raise InvalidInput(f"include_stop = {include_stop!r}", remedy="it is True or False")
         return replace(
             self,
             on_bad_row=on_bad_row or self.on_bad_row,
@@ -234,6 +240,8 @@ class Pipeline:
 
     def _step(self, role: Role, step: Any, value: object, stateless: bool, params: dict[str, object]) -> Step:
         if not isinstance(step, str):
+            if step is None:
+                raise InvalidInput(f"None is no {role}", remedy="give a registered name, or an object")
             if value is not None:
                 raise InvalidInput(
                     "a lone value belongs to a registered step",
@@ -256,7 +264,7 @@ class Pipeline:
             for i, step in enumerate(self.processors)
             if bare in (step.spec.name, step.qualified, *step.spec.aliases)
         ]
-        if number.isdigit() and 0 < int(number) <= len(places):
+        if number.isdecimal() and 0 < int(number) <= len(places):
             return places[int(number) - 1]
         if len(places) == 1 and not number:
             return places[0]

@@ -54,7 +54,9 @@ class Plan:
             scores = step(alone, scores)
             if bad_rows(scores)[row]:
                 return step.name, _what(scores[row])
-        return self.processors[-1].name if self.processors else "model", "scores that cannot be drawn from"
+        # Clean this time: a step whose call itself moves its state did it, and cannot be made to do it again.
+        suspects = [step.name for step in self.processors if not step.stateless] or ["model"]
+        return " or ".join(suspects), "scores that cannot be drawn from"
 
 
 def _what(scores: Tensor) -> str:

@@ -8,13 +8,16 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..contracts.errors import InvalidInput
 from ..kernels.draw import inverse_cdf, multinomial
 
 _MASK = 0xFFFFFFFF
@@ -72,6 +75,17 @@ def prompt_keys(seed: int, prompts: Sequence[Sequence[int]]) -> list[int]:
         keys.append(hash_key(seed, ids, seen[ids]))
         seen[ids] += 1
     return keys
+
+
+def check_seed(seed: Any) -> int:
+    """A whole number of Python's or numpy's, 0 <= seed < 2**64, as an int. Raises `InvalidInput` for anything else."""
+    try:
+        value = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        value = -1
+    if not 0 <= value < 2**64:
+        raise InvalidInput(f"seed {seed!r} is no seed", remedy="give a whole number from 0 to 2**64 - 1")
+    return value
 
 
 def as_key(seed: int) -> int:
@@ -154,4 +168,4 @@ def torch_rng(rows: int, device: torch.device, seed: int | None) -> TorchRng:
     """With a seed, a generator that yields what the global one would after `torch.manual_seed(seed)`."""
     if seed is None:
         return TorchRng(rows, device)
-    return TorchRng(rows, device, torch.Generator(device=device).manual_seed(seed))
+    return TorchRng(rows, device, torch.Generator(device=device).manual_seed(as_key(seed)))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..contracts.errors import BadRow, CannotFollow, InvalidInput
+from ..contracts.errors import BadRow, CannotFollow, InvalidInput, PluginError
 from ..contracts.protocols import Observer, RunRng, ScoreObserver, StepObserver, TokenObserver
 from ..kernels.draw import bad_rows
 from .apply import BoundStep, View
@@ -45,9 +45,9 @@ class Run:
         self._context, self._rectangle, self._on_bad_row = context, rectangle, on_bad_row
         self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops)
         self._observers = observers
-        self._token_observers: list[TokenObserver] = _who_want(observers, "tokens", "on_tokens")
-        self._score_observers: list[ScoreObserver] = _who_want(observers, "scores", "on_scores")
-        self._step_observers: list[StepObserver] = _who_want(observers, "steps", "on_step")
+        self._token_observers: list[TokenObserver] = _who_want(observers, "tokens")
+        self._score_observers: list[ScoreObserver] = _who_want(observers, "scores")
+        self._step_observers: list[StepObserver] = _who_want(observers, "steps")
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
         self.grown: list[int] = []
@@ -110,8 +110,8 @@ class Run:
         return self._scores
 
     def pick(self) -> Tensor:
-        tokens: Tensor = self._strategy.choose(self.scores(), self.rng)
-        return tokens
+        scores = self.scores()
+        return checked_tokens(self._strategy.choose(scores, self.rng), scores, type(self._strategy).__name__)
 
     def uniform(self, purpose: str, ahead: int = 0) -> Tensor:
         return self.rng.uniform(purpose, ahead)
@@ -259,13 +259,43 @@ def _earlier_copies(rows: Sequence[int]) -> list[int]:
     return copies
 
 
-def _who_want(observers: Sequence[Observer], wish: str, method: str) -> list[Any]:
+def checked_tokens(tokens: object, scores: Tensor, who: str) -> Tensor:
+    """What a strategy chose, as (R,) int64 ids. Raises `PluginError` for anything else. On a GPU the range is left to
+    the model, since looking at it would wait for the device."""
+    if not isinstance(tokens, Tensor) or tokens.shape != scores.shape[:1] or tokens.dtype != torch.int64:
+        found = (
+            f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else type(tokens).__name__
+        )
+        raise PluginError(
+            f"strategy {who!r} chose {found} for {len(scores)} rows", remedy="return (R,) int64, one id a row"
+        )
+    if tokens.device.type == "cpu" and not bool(((tokens >= 0) & (tokens < scores.shape[-1])).all()):
+        raise PluginError(
+            f"strategy {who!r} chose {tokens.tolist()} of {scores.shape[-1]} tokens",
+            remedy="choose ids of the vocabulary",
+        )
+    return tokens
+
+
+_WISHES = {"tokens": "on_tokens", "scores": "on_scores", "steps": "on_step"}
+
+
+def _who_want(observers: Sequence[Observer], wish: str) -> list[Any]:
     """The observers that asked for `wish`. Raises `InvalidInput` for one that asks and cannot be told."""
-    asking = [observer for observer in observers if wish in observer.wants]
-    for observer in asking:
-        if not hasattr(observer, method):
+    asking = []
+    for observer in observers:
+        wants: Any = getattr(observer, "wants", None)
+        unknown = sorted(set(wants) - set(_WISHES)) if isinstance(wants, (set, frozenset)) else [wants]
+        if unknown:
             raise InvalidInput(
-                f"observer {type(observer).__name__} wants {wish!r} and has no {method}()",
-                remedy="give it one",
+                f"observer {type(observer).__name__} wants {unknown[0]!r}",
+                remedy=f"'wants' is a set of: {', '.join(_WISHES)}",
             )
+        if wish in wants:
+            if not hasattr(observer, _WISHES[wish]):
+                raise InvalidInput(
+                    f"observer {type(observer).__name__} wants {wish!r} and has no {_WISHES[wish]}()",
+                    remedy="give it one",
+                )
+            asking.append(observer)
     return asking

@@ -24,7 +24,7 @@ class TokenLogprobs:
     top_processed: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One generated row. `tokens` are the new ones, eos kept, never padding; `text` is None without a tokenizer.
 
@@ -43,11 +43,12 @@ class Row:
     sequence_score: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Generation:
     """Rows in the order of the prompts; with n > 1 all samples of a prompt stand together.
 
-    `seed` repeats the call; None when transformers' layout drew from torch's global generator.
+    `seed` repeats the call. It is None where nothing was drawn, where every prompt had a seed of its own, and where
+    transformers' layout drew from torch's global generator.
     """
 
     rows: list[Row]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,38 +40,34 @@ def check_range(prompts: Sequence[Sequence[int]], vocab_size: int | None, max_le
             )
 
 
+def check_ids(vocab_size: int | None, **ids: Sequence[int]) -> None:
+    """Refuse special ids that the model cannot produce: an eos among them could never end a row."""
+    for name, values in ids.items():
+        for value in values:
+            if value < 0 or (vocab_size is not None and value >= vocab_size):
+                raise InvalidInput(
+                    f"{name} = {value} is outside the vocabulary of {vocab_size}",
+                    remedy="use the id that the model was trained with",
+                )
+
+
 def _items(prompts: Any) -> list[Any]:
     if isinstance(prompts, str):
         return [prompts]
-    if isinstance(prompts, Tensor):
-        if prompts.is_floating_point() or prompts.dtype.is_complex or prompts.ndim not in (1, 2):
-            raise InvalidInput(
-                f"prompts are a {prompts.dtype} tensor of shape {tuple(prompts.shape)}",
-                remedy="give token ids: a LongTensor (T,) or (B, T)",
-            )
-        return (prompts if prompts.ndim == 2 else prompts.unsqueeze(0)).tolist()  # type: ignore[no-any-return]
-    if not isinstance(prompts, Sequence):
+    if hasattr(prompts, "tolist") and hasattr(prompts, "ndim"):  # a tensor or an array
+        ids = _listed(prompts, "prompts are", (1, 2))
+        return [ids] if prompts.ndim == 1 else ids
+    if isinstance(prompts, (bytes, bytearray)) or not isinstance(prompts, Sequence):
         raise InvalidInput(
-            f"prompts are a {type(prompts).__name__}", remedy="give a text, a list, or a LongTensor"
+            f"prompts are a {type(prompts).__name__}",
+            remedy="give a text, a list, or a LongTensor; of a tokenizer's output give its input_ids",
         )
     items = list(prompts)
-    return [items] if items and all(_is_id(item) for item in items) else items
+    return [items] if items and all(_as_id(item) is not None for item in items) else items
 
 
 def _encode(item: Any, index: int, tokenizer: Tokenizer | None, bos: int | None) -> list[int]:
-    if isinstance(item, str):
-        if tokenizer is None:
-            raise InvalidInput(
-                f"prompt {index} is text, but no tokenizer is known",
-                remedy="pass tokenizer=..., or give token ids",
-            )
-        ids = tokenizer.encode(item)
-    elif isinstance(item, Tensor):
-        ids = item.reshape(-1).tolist()
-    elif isinstance(item, Sequence) and all(_is_id(token) for token in item):
-        ids = [int(token) for token in item]
-    else:
-        raise InvalidInput(f"prompt {index} is {item!r:.60}", remedy="give a text or a list of token ids")
+    ids = _encode_text(item, index, tokenizer) if isinstance(item, str) else _given_ids(item, index)
     if ids:
         return ids
     if bos is None:
@@ -81,7 +78,51 @@ def _encode(item: Any, index: int, tokenizer: Tokenizer | None, bos: int | None)
     return [bos]
 
 
-def _is_id(value: object) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool)) or (
-        hasattr(value, "__index__") and not isinstance(value, (bool, Tensor))
-    )
+def _encode_text(text: str, index: int, tokenizer: Tokenizer | None) -> list[int]:
+    if tokenizer is None:
+        raise InvalidInput(
+            f"prompt {index} is text, but no tokenizer is known",
+            remedy="pass tokenizer=..., or give token ids",
+        )
+    try:
+        return tokenizer.encode(text)
+    except Exception as error:
+        raise InvalidInput(
+            f"prompt {index} cannot be tokenized: {type(error).__name__}: {error}",
+            remedy="is it valid text? a lone surrogate is not",
+        ) from error
+
+
+def _given_ids(item: Any, index: int) -> list[int]:
+    if hasattr(item, "tolist") and hasattr(item, "ndim"):
+        if item.ndim == 2 and len(item) == 1:
+            item = item[0]  # (1, T) -> (T,)
+        ids: list[int] = _listed(item, f"prompt {index} is", (1,))
+        return ids
+    if isinstance(item, Sequence) and not isinstance(item, (bytes, bytearray)):
+        found = [_as_id(token) for token in item]
+        if None not in found:
+            return [token for token in found if token is not None]
+    raise InvalidInput(f"prompt {index} is {item!r:.60}", remedy="give a text or a list of token ids")
+
+
+def _listed(ids: Any, what: str, dimensions: tuple[int, ...]) -> list[Any]:
+    """A tensor or array of whole numbers as lists. Raises `InvalidInput` for another dtype or shape."""
+    whole = str(ids.dtype).removeprefix("torch.").startswith(("int", "uint"))
+    if not whole or ids.ndim not in dimensions:
+        raise InvalidInput(
+            f"{what} a {ids.dtype} tensor of shape {tuple(ids.shape)}",
+            remedy="give token ids: a LongTensor (T,) or (B, T)",
+        )
+    listed: list[Any] = ids.tolist()
+    return listed
+
+
+def _as_id(value: Any) -> int | None:
+    """A whole number of Python's, numpy's or torch's as an int; None for anything else."""
+    if isinstance(value, bool) or getattr(value, "ndim", 0) != 0:
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,9 +13,10 @@ from ...contracts.steps import Step, StrategyUse
 from ..apply import BoundStep, View
 from ..bind import bind_steps, bind_strategy, strategy_min_keep
 from ..facts import Facts
+from ..io.arguments import as_device, as_eos, as_ids
 from ..io.tokenizer import as_tokenizer
 from ..plan import Plan
-from ..rng import RowRng, fresh_seed, prompt_keys, torch_rng
+from ..rng import RowRng, check_seed, fresh_seed, prompt_keys, torch_rng
 from .unbound import as_batch, checked_scores, whole_view
 
 
@@ -43,6 +44,7 @@ class BoundPipeline:
         # Rules are built when first asked: a caller with conditions of his own need not give them their facts.
         self._stop_steps, self._facts, self._rectangle = stops, facts, rectangle
         self._stops: list[BoundStep] | None = None
+        self._stops_seen = prompt.shape[1]
         self._strategy, self._strategy_name = bind_strategy(use, facts), use.spec.name
         self._rows, self._prompt_length = prompt.shape
         self._seen = self._prompt_length
@@ -65,31 +67,43 @@ class BoundPipeline:
         return self._strategy.choose(scores, self._facts.rng)  # type: ignore[no-any-return]
 
     def stopped(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """(B, T) int64 with the newest token, (B, V) -> (B,) bool: which rows a stop rule ends."""
+        """(B, T) int64 with the newest token, (B, V) -> (B,) bool: which rows a stop rule ends. A rule's clock starts
+        with the first call."""
         if self._stops is None:
             self._stops = bind_steps(self._stop_steps, self._facts, rectangle=self._rectangle)
         ids, rows = as_batch(input_ids, scores)
+        self._check_growth(ids, self._stops_seen)
+        for rule in self._stops:
+            _observe(rule.observe, ids, self._stops_seen)
+        self._stops_seen = ids.shape[1]
         view = whole_view(ids, self._prompt_length)
         answers = [rule(view, rows) for rule in self._stops]
         return (
             torch.stack(answers).any(0) if answers else torch.zeros(len(ids), dtype=torch.bool)
         )  # (S, B) -> (B,)
 
-    def _advance(self, input_ids: Tensor, logits: Tensor) -> tuple[View, Tensor]:
-        ids, rows = as_batch(input_ids, logits)
-        count, width = ids.shape
-        if count != self._rows or width < self._seen:
+    def _check_growth(self, ids: Tensor, seen: int) -> None:
+        if len(ids) != self._rows or ids.shape[1] < seen:
             raise InvalidInput(
                 f"input_ids {tuple(ids.shape)}: this run was bound to {self._rows} rows and has seen "
-                f"{self._seen} tokens of each",
+                f"{seen} tokens of each",
                 remedy="bind again for another batch",
             )
-        everyone = torch.ones(count, dtype=torch.bool, device=ids.device)
-        for column in range(self._seen, width):
-            self._plan.observe(ids[:, column], everyone)
-        self._steps += width - self._seen
-        self._seen = width
+
+    def _advance(self, input_ids: Tensor, logits: Tensor) -> tuple[View, Tensor]:
+        ids, rows = as_batch(input_ids, logits)
+        self._check_growth(ids, self._seen)
+        _observe(self._plan.observe, ids, self._seen)
+        self._steps += ids.shape[1] - self._seen
+        self._seen = ids.shape[1]
         return whole_view(ids, self._prompt_length), rows
+
+
+def _observe(observe: Callable[[Tensor, Tensor], None], ids: Tensor, seen: int) -> None:
+    """Tell of every column of ids (B, T) from `seen` on."""
+    everyone = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    for column in range(seen, ids.shape[1]):
+        observe(ids[:, column], everyone)
 
 
 def bind_pipeline(
@@ -109,10 +123,10 @@ def bind_pipeline(
     seed: int | None,
 ) -> BoundPipeline:
     """See `Pipeline.bind`."""
-    ids = prompt.long() if prompt.ndim == 2 else prompt.long().unsqueeze(0)  # (T,) -> (1, T)
-    place = torch.device(device) if device is not None else ids.device
+    ids = as_ids(prompt)
+    place = ids.device if device is None else as_device(device)
     steps = torch.zeros(len(ids), dtype=torch.int64, device=place)
-    seed = use.seed if seed is None else seed
+    seed = use.seed if seed is None else check_seed(seed)
     if compat == "hf":
         rng: Any = torch_rng(len(ids), place, seed)
     else:
@@ -130,10 +144,3 @@ def bind_pipeline(
         max_length=max_length,
     )
     return BoundPipeline(processors, stops, use, facts, ids, compat, steps)
-
-
-def as_eos(eos_token_id: int | Sequence[int] | None) -> tuple[int, ...]:
-    """None, one id or several -> a tuple."""
-    if eos_token_id is None:
-        return ()
-    return (eos_token_id,) if isinstance(eos_token_id, int) else tuple(eos_token_id)

@@ -14,6 +14,7 @@ from ...kernels.draw import bad_rows
 from ..apply import View
 from ..bind import bind_steps, bind_strategy, strategy_min_keep
 from ..facts import Facts
+from ..io.arguments import is_ids
 from ..opaque import keeps_state
 from ..plan import Plan
 from ..rng import RowRng, fresh_seed, hash_key, torch_rng
@@ -31,7 +32,7 @@ def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
             f"logits have shape {tuple(logits.shape)}, one set a position",
             remedy="give the last position's: logits[:, -1]",
         )
-    if not isinstance(input_ids, Tensor) or input_ids.is_floating_point() or input_ids.dtype == torch.bool:
+    if not isinstance(input_ids, Tensor) or not is_ids(input_ids):
         raise InvalidInput(
             "input_ids must be a LongTensor of token ids", remedy="torch.tensor([[20, 15, 1]])"
         )
@@ -39,7 +40,7 @@ def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     if logits.ndim == 1:
         rows = logits.unsqueeze(0)  # (V,) -> (1, V)
         ids = ids if ids.ndim == 2 else ids.unsqueeze(0)  # (T,) -> (1, T)
-    if ids.ndim != 2 or rows.ndim != 2 or len(ids) != len(rows):
+    if ids.ndim != 2 or rows.ndim != 2 or len(ids) != len(rows) or not rows.shape[1]:
         raise InvalidInput(
             f"input_ids {tuple(input_ids.shape)} and logits {tuple(logits.shape)} do not belong together",
             remedy="(B, T) with (B, V), or (T,) with (V,)",
@@ -81,7 +82,9 @@ def pick_unbound(use: StrategyUse, compat: str | None, plan: Plan, ids: Tensor, 
     if compat == "hf":
         return strategy.choose(scores, torch_rng(len(ids), logits.device, use.seed))  # type: ignore[no-any-return]
     seed = fresh_seed() if use.seed is None else use.seed
-    keys = torch.tensor([hash_key(seed, row) for row in range(len(ids))], device=logits.device)
+    keys = torch.tensor(
+        [hash_key(seed, row) for row in range(len(ids))], dtype=torch.int64, device=logits.device
+    )
     rng = RowRng(keys, torch.zeros_like(keys), torch.full_like(keys, ids.shape[1]))
     return strategy.choose(scores, rng)  # type: ignore[no-any-return]
 

@@ -31,7 +31,7 @@ def as_device(device: torch.device | str) -> torch.device:
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(
             f"device {device!r} cannot be used: {reason}", remedy="use 'cpu', or a device that torch sees"

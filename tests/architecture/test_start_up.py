@@ -1,7 +1,8 @@
-"""What must start quickly does not import torch."""
+"""What must start quickly imports no more than it needs, torch least of all."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -11,13 +12,17 @@ import pytest
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "sample.yaml"
 HEAVY = ("torch", "transformers", "numpy")
+PLUGINS = ("pluggy", "importlib.metadata", "decodery.host.loader")
 COMMANDS = [
-    ["--version"],
-    ["--help"],
-    ["generate", "--help"],
-    ["plugins", "list"],
-    ["recipe", "check", str(RECIPE)],
+    (["--version"], ("typer", "pydantic", "rich", *PLUGINS)),
+    (["--help"], ("pydantic", "rich", "yaml", "decodery.cli.generate", *PLUGINS)),
+    (["generate", "--help"], ("pydantic", "rich", "yaml", "decodery.cli.generate", *PLUGINS)),
+    (["recipe", "check", "--help"], ("pydantic", "rich", "yaml", *PLUGINS)),
+    (["plugins", "list"], ("pydantic", "rich", "yaml", "decodery.builtin", "decodery.cli.generate")),
+    (["recipe", "check", str(RECIPE)], ("rich", "decodery.engine", "decodery.cli.plugins")),
 ]
+"""Command line, and what it must not import besides what is heavy."""
+DEMO = "decodery_demo"
 SCRIPT = """
 import sys
 from decodery.cli.app import main
@@ -25,23 +30,38 @@ try:
     code = main(sys.argv[1:])
 except SystemExit as stop:
     code = stop.code
-print("HEAVY", [name for name in {heavy!r} if name in sys.modules], file=sys.stderr)
+print("IMPORTED", *sys.modules, file=sys.stderr)
 sys.exit(code)
 """
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_it_starts_without_torch(arguments: list[str]) -> None:
+def imported(arguments: list[str], **env: str) -> set[str]:
+    """The modules of a process that ran `decodery ARGUMENTS`; DECODERY_PLUGINS is as `env` says, or unset."""
+    inherited = {name: value for name, value in os.environ.items() if name != "DECODERY_PLUGINS"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(heavy=HEAVY), *arguments],
+        [sys.executable, "-c", SCRIPT, *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "DECODERY_PLUGINS": ""},
+        env={**inherited, **env},
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "HEAVY []" in done.stderr
     assert done.stdout.strip()
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("IMPORTED ")]
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize(("arguments", "spared"), COMMANDS, ids=lambda value: " ".join(value)[:40])
+def test_it_starts_with_no_more_than_it_needs(arguments: list[str], spared: tuple[str, ...]) -> None:
+    modules = imported(arguments, DECODERY_PLUGINS="")
+    assert "decodery.cli.app" in modules
+    assert modules.isdisjoint({*HEAVY, *spared})
+
+
+@pytest.mark.skipif(importlib.util.find_spec(DEMO) is None, reason="decodery-demo is not installed")
+@pytest.mark.parametrize(("arguments", "spared"), COMMANDS, ids=lambda value: " ".join(value)[:40])
+def test_an_installed_plugin_makes_no_difference(arguments: list[str], spared: tuple[str, ...]) -> None:
+    assert imported(arguments).isdisjoint({*HEAVY, *spared, DEMO})
 
 
 @pytest.mark.parametrize(

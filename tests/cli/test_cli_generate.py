@@ -113,8 +113,20 @@ def test_json_lines_tell_everything_of_a_row(run):
 
 def test_text_of_several_rows_comes_under_headers(run):
     outcome = run("generate", "a", "m", "-m", LOAD, "-n", 2, "--max-new-tokens", 2)
-    places = [(1, 1, "bc"), (1, 2, "bc"), (2, 1, "no"), (2, 2, "no")]
+    places = [(0, 0, "bc"), (0, 1, "bc"), (1, 0, "no"), (1, 1, "no")]
     assert outcome.out == "\n".join(f"[prompt {p}, sample {s}]\n{text}\n" for p, s, text in places)
+
+
+def test_prompts_are_counted_alike_in_headers_json_and_messages(run):
+    ids = ("generate", "1 2", "3", "-m", FLAT, "--ids", "--max-new-tokens", 1)
+    headers = [line for line in run(*ids).out.splitlines() if line.startswith("[")]
+    rows = [json.loads(line) for line in run(*ids, "--json").out.splitlines()]
+    assert headers == [f"[prompt {row['prompt_index']}, sample {row['sample_index']}]" for row in rows]
+    second = rows[1]["prompt_index"]
+    refused = run("generate", "1 2", "1 9999", "-m", FLAT, "--ids")
+    assert refused.code == 1
+    assert f"prompt {second}, token 1: id 9999" in refused.err
+    assert f"prompt {second} " in run("generate", "a", "\udcff", "-m", LOAD).err
 
 
 @pytest.mark.parametrize("stream", ["--stream", "--no-stream"])
@@ -126,7 +138,7 @@ def test_streaming_changes_when_text_comes_and_not_what_comes(run, stream):
         "generate", "a", "m", "-m", FLAT, "-r", "sample", "--seed", 3, "--max-new-tokens", 20, "--json"
     ).out
     first, second = (json.loads(row)["text"] for row in rows.splitlines())
-    assert outcome.out == f"[prompt 1, sample 1]\n{first}\n\n[prompt 2, sample 1]\n{second}\n"
+    assert outcome.out == f"[prompt 0, sample 0]\n{first}\n\n[prompt 1, sample 0]\n{second}\n"
 
 
 def test_the_reported_seed_repeats_the_run_and_a_fresh_one_is_taken_each_time(run):
@@ -246,7 +258,7 @@ def test_a_batch_shows_its_progress_on_stderr_only(run_on_terminal):
     assert "60 tokens" in outcome.err
     assert "100%" in outcome.err
     assert outcome.out.startswith(
-        "[prompt 1, sample 1]\nbcdefghijklmnopqrstuvwxyz .abc\n\n[prompt 2, sample 1]\n"
+        "[prompt 0, sample 0]\nbcdefghijklmnopqrstuvwxyz .abc\n\n[prompt 1, sample 0]\n"
     )
     assert "rows" not in run_on_terminal("generate", "a", "b", "-m", LOAD, "-q", piped="stdout").err
 

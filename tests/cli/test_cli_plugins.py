@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+
+import pytest
 
 from decodery.host.loader import PluginInfo
 
@@ -51,6 +54,19 @@ def test_list_says_what_the_environment_switched_off(shell, install):
     outcome = shell("plugins", "list", PYTHONPATH=str(site), DECODERY_PLUGINS="-acme-good")
     assert re.search(r"^acme-good .* disabled", outcome.out, re.MULTILINE)
     assert "DECODERY_PLUGINS='-acme-good'" in outcome.err
+
+
+@pytest.mark.parametrize("command", [("list",), ("list", "--json"), ("doctor",)], ids=" ".join)
+def test_a_mistyped_name_in_the_environment_is_told(command, shell, install):
+    site = str(install("acme-good", GOOD))
+    told = "DECODERY_PLUGINS names what is not installed: "
+    wrong = shell(
+        "plugins", *command, PYTHONPATH=site, DECODERY_PLUGINS="Acme_Good, acme-goof,-acme-nil,acme-goof"
+    )
+    assert wrong.code == 0
+    assert [line for line in wrong.err.splitlines() if told in line] == [f"{told}'acme-goof', 'acme-nil'"]
+    for right in ("", "-", "decodery", "Acme.Good,", "-acme-good"):
+        assert told not in shell("plugins", *command, PYTHONPATH=site, DECODERY_PLUGINS=right).err
 
 
 def test_show_tells_bounds_defaults_and_reference_of_a_plugins_step(shell, install):
@@ -140,3 +156,30 @@ def test_a_summary_is_text_and_no_markup_on_a_terminal(run_on_terminal, monkeypa
     info = PluginInfo("acme", "1", "acme", summary="drops [red]weak[/red] tokens\x1b[2J")
     monkeypatch.setattr("decodery.host.registry.discover", lambda selection: [info])
     assert "drops [red]weak[/red] tokens\u241b[2J" in run_on_terminal("plugins", "list").out
+
+
+def test_a_list_is_legible_where_the_terminal_says_it_has_one_column(run_on_terminal, monkeypatch):
+    info = PluginInfo("acme", "1.2.3", "acme", summary="one two three four five six seven eight nine ten")
+    monkeypatch.setattr("decodery.host.registry.discover", lambda selection: [info])
+    monkeypatch.setenv("COLUMNS", "1")
+    lines = run_on_terminal("plugins", "list").out.splitlines()
+    assert all(line.strip() for line in lines)
+    assert any(line.startswith("acme ") and "1.2.3" in line for line in lines)
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.INFO, logging.CRITICAL])
+def test_doctor_leaves_the_logger_as_it_was(level, run, monkeypatch, tmp_path):
+    (tmp_path / "acme_loud.py").write_text(
+        "import logging\nlogging.getLogger('decodery').setLevel(1)\n1 / 0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    info = PluginInfo("acme-loud", "1", "acme_loud")
+    monkeypatch.setattr("decodery.host.registry.discover", lambda selection: [info])
+    log = logging.getLogger("decodery")
+    before = log.level
+    try:
+        log.setLevel(level)
+        assert run("plugins", "doctor").code == 1
+        assert log.level == level
+    finally:
+        log.setLevel(before)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from . import generate, plugins, recipe
+from . import arguments
 from .console import is_terminal
 
 
@@ -23,7 +23,31 @@ class _Through(Exception):
         self.error = error
 
 
-class _Commands(TyperGroup):
+class _PlainFlags:
+    """Flags that nobody gave are False.
+
+    typer's own (--help, --install-completion) are None, and for a None typer imports pydantic, which is half of a
+    short command's time.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            # One with an opposite (--stream/--no-stream) has three answers, and None is one of them.
+            if getattr(param, "is_flag", False) and not param.secondary_opts and param.default is None:
+                param.default = False
+        return params
+
+
+class _Command(_PlainFlags, TyperCommand):
+    pass
+
+
+class _Group(_PlainFlags, TyperGroup):
+    pass
+
+
+class _Commands(_Group):
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _past_typer():
             return super().make_context(*args, **kwargs)
@@ -53,10 +77,26 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.command()(generate.generate)
-    app.add_typer(plugins.app(), name="plugins")
-    app.add_typer(recipe.app(), name="recipe")
+    app.command(cls=_Command)(arguments.generate)
+    plugins = _group(app, "plugins", "Installed plugins: list, show, doctor.")
+    plugins.command("list", cls=_Command)(arguments.plugins_list)
+    plugins.command("show", cls=_Command)(arguments.plugins_show)
+    plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
+    recipe = _group(app, "recipe", "Recipes: check.")
+    recipe.command("check", cls=_Command)(arguments.recipe_check)
     return app
+
+
+def _group(app: typer.Typer, name: str, words: str) -> typer.Typer:
+    group = typer.Typer(cls=_Group, help=words, no_args_is_help=True)
+    # Without a callback typer would make a group's only command the group itself.
+    group.callback()(_nothing)
+    app.add_typer(group, name=name)
+    return group
+
+
+def _nothing() -> None:
+    pass
 
 
 def invoke(argv: list[str]) -> int:

@@ -5,7 +5,6 @@ rich is imported only when something is really dressed. `NO_COLOR` and `TERM=dum
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 # Text of a model is data: on a terminal its control characters are shown, not obeyed.
 _CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
 _CONTROLS |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+# On a terminal that says it has fewer columns, rich would drop some and print blank lines.
+_NARROWEST = 40
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -37,18 +38,6 @@ def is_dressed(stream: TextIO) -> bool:
 def visible(text: str) -> str:
     """`text` with control characters other than newline and tab as symbols (U+2400 block)."""
     return text.translate(_CONTROLS)
-
-
-@contextmanager
-def plugins_muted(muted: bool = True) -> Iterator[None]:
-    """The host's line about a broken plugin is not wanted: -q, and where the command itself tells it."""
-    log = logging.getLogger("decodery")
-    level = log.level
-    log.setLevel(logging.ERROR if muted else level)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 class Console:
@@ -74,7 +63,7 @@ class Console:
         self.write(f"{text}\n", style)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Columns: folded to the width of a terminal; aligned, whole and one line a row in a pipe."""
+        """Columns: folded to the width of a terminal, but not below 40; aligned, whole and one line a row in a pipe."""
         if is_dressed(self.out):
             from rich.table import Table  # noqa: PLC0415 (lazy: rich)
 
@@ -83,7 +72,9 @@ class Console:
                 table.add_column(name, overflow="fold")
             for row in rows:
                 table.add_row(*(_text(cell) for cell in row))
-            self._rich(self.out).print(table)
+            console = self._rich(self.out)
+            console.width = max(console.width, _NARROWEST)
+            console.print(table)
             return
         widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
         for line in (header, *rows):

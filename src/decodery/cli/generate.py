@@ -4,88 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Annotated, NoReturn
-
-import typer
+from typing import NoReturn
 
 from ..contracts.errors import InvalidInput
-from .console import Console, is_terminal, plugins_muted
+from ..host.registry import Host
+from .console import Console, is_terminal
+from .muting import plugins_muted
 from .prompts import gather, token_ids
 from .usage import UsageMistake
-
-if TYPE_CHECKING:
-    from ..host.registry import Host
-
-_MODEL = "An installed model (demo), a transformers directory, or package.module:function."
-_RECIPE = "A recipe: a YAML file, or the name of one in the box."
-_OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
-_FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
-_TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
-_STREAM = "Show text as it comes, or whole."
 
 
 def generate(
     *,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="PROMPT", help="Texts to go on with.", show_default=False),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default=False)
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", "-r", metavar="RECIPE", help=_RECIPE, show_default="greedy")
-    ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", "-o", metavar="STEP=VALUE", help=_OVERRIDE, show_default=False),
-    ] = None,
-    samples: Annotated[
-        int, typer.Option("--samples", "-n", metavar="N", min=1, help="Samples of each prompt.")
-    ] = 1,
-    seed: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Repeats a run; the one used is reported."),
-    ] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Instead of the recipe's own limit.")
-    ] = None,
-    stream: Annotated[
-        bool | None,
-        typer.Option("--stream/--no-stream", help=_STREAM, show_default="streams one row to a terminal"),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line for each row.")
-    ] = False,
-    prompt_file: Annotated[
-        list[str] | None, typer.Option("--prompt-file", "-p", metavar="FILE", help=_FILE, show_default=False)
-    ] = None,
-    lines: Annotated[
-        bool, typer.Option("--lines", help="Each line of -p is a prompt; blank ones are not.")
-    ] = False,
-    ids: Annotated[bool, typer.Option("--ids", help='Prompts are token ids: "1 2 3".')] = False,
-    tokenizer: Annotated[
-        str | None, typer.Option(metavar="TOKENIZER", help=_TOKENIZER, show_default=False)
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...", show_default=False)
-    ] = None,
-    adapter: Annotated[
-        str, typer.Option(metavar="NAME", help="How the model is driven: the name of an adapter.")
-    ] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No talk on stderr, only errors.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Report speed even when not on a terminal.")
-    ] = False,
-) -> None:
-    """Generate text from a model by a recipe.
-
-    Only results go to stdout. Several rows (prompts x samples) each come under a header of their own.
-    """
+    prompt: list[str],
+    model: str | None,
+    recipe: str | None,
+    override: list[str],
+    samples: int,
+    seed: int | None,
+    max_new_tokens: int | None,
+    stream: bool | None,
+    as_json: bool,
+    prompt_file: list[str],
+    lines: bool,
+    ids: bool,
+    tokenizer: str | None,
+    device: str | None,
+    adapter: str,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """The command with its options (`arguments.py` says what each means) -> the exit code."""
     _check(prompt, prompt_file, seed=seed, lines=lines, as_json=as_json, stream=stream)
     console = Console(quiet=quiet, verbose=verbose)
-    # lazy: `--help` and a wrong command line are answered before anything is looked up
-    from ..host.registry import Host  # noqa: PLC0415
+    # lazy: a wrong command line is told before pydantic and torch are imported
     from ..recipe.recipe import Recipe  # noqa: PLC0415
     from .models import check_device, load_model, load_tokenizer  # noqa: PLC0415
     from .play import Job, play  # noqa: PLC0415
@@ -95,8 +47,8 @@ def generate(
         host = Host()
         name = _refuse_no_model(host) if model is None else model
         # The recipe before the model: its mistakes are told in a moment, the model takes its time.
-        checked = Recipe.load(recipe or "greedy", overrides=override or [], host=host)
-        prompts = _prompts(console, prompt or [], prompt_file or [], lines=lines, ids=ids)
+        checked = Recipe.load(recipe or "greedy", overrides=override, host=host)
+        prompts = _prompts(console, prompt, prompt_file, lines=lines, ids=ids)
         with console.waiting(f"loading {name}"):
             loaded, own = load_model(name, host)
             tok = own if tokenizer is None else load_tokenizer(tokenizer)
@@ -108,7 +60,7 @@ def generate(
             check_device(device)
             decoder = Decoder(loaded, checked, tokenizer=tok, adapter=adapter, device=device, host=host)
         has_text = tok is not None
-        play(
+        return play(
             console,
             decoder,
             Job(prompts, samples, seed, max_new_tokens, stream, as_json, name, checked, has_text),
@@ -116,8 +68,8 @@ def generate(
 
 
 def _check(
-    prompt: list[str] | None,
-    files: list[str] | None,
+    prompt: list[str],
+    files: list[str],
     *,
     seed: int | None,
     lines: bool,

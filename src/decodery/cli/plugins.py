@@ -5,31 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from ..contracts.errors import AmbiguousName, UnknownName
 from ..contracts.specs import Spec
-from ..host.loader import BUILTIN_ID, PluginInfo, builtin_info, normalise
+from ..host.loader import BUILTIN_ID, PluginInfo, builtin_info, normalise, selection_from_environment
 from ..host.registry import Host
-from .console import Console, plugins_muted
+from .console import Console
 from .describe import KINDS, described, lines
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def app() -> typer.Typer:
-    """The commands below `decodery plugins`."""
-    group = typer.Typer(help="Installed plugins: list, show, doctor.", no_args_is_help=True)
-    group.command("list")(list_plugins)
-    group.command("show")(show)
-    group.command("doctor")(doctor)
-    return group
+from .muting import plugins_muted
 
 
-def list_plugins(as_json: Json = False) -> None:
-    """List what is installed, from metadata alone: no plugin is imported."""
+def list_plugins(as_json: bool) -> int:
+    """What is installed, by metadata alone -> the exit code; so it is with the commands below."""
     console, host = Console(), Host()
     found = [_info(info) for info in (builtin_info(), *host.installed())]
     if as_json:
@@ -37,15 +25,12 @@ def list_plugins(as_json: Json = False) -> None:
     else:
         console.table(("plugin", "version", "state", "summary"), [tuple(row.values()) for row in found])
         _mention_selection(console)
+    _tell_unknown(console, host)
+    return 0
 
 
-def show(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A plugin, or a step, strategy, model, adapter or recipe.")
-    ],
-    as_json: Json = False,
-) -> None:
-    """Show what a plugin provides, or one step or strategy: parameters, bounds, defaults, reference."""
+def show(name: str, as_json: bool) -> int:
+    """What a plugin provides, or every record called `name`. Raises `UnknownName`."""
     console, host = Console(), Host()
     info = next((i for i in (builtin_info(), *host.installed()) if i.id == normalise(name)), None)
     if info is None:
@@ -54,7 +39,7 @@ def show(
             _print_json(console, found)
         else:
             _print_records(console, found)
-        return
+        return 0
     if not info.enabled:
         raise UnknownName(
             f"plugin {info.id!r} is switched off by DECODERY_PLUGINS", remedy="take it out of that list"
@@ -84,14 +69,11 @@ def show(
             f"error: plugin {info.id!r} {loaded.problem}\n"
             "  = help: 'decodery plugins doctor --trace' shows the traceback"
         )
-        raise typer.Exit(1)
+    return int(bool(loaded.problem))
 
 
-def doctor(
-    trace: Annotated[bool, typer.Option("--trace", help="Show the tracebacks of broken plugins.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Import every plugin and say how it fares. Exit code 1 if one is broken."""
+def doctor(trace: bool, as_json: bool) -> int:
+    """Import every plugin and say how it fares; 1 if one is broken."""
     console, host = Console(), Host()
     with plugins_muted(), console.waiting("importing the plugins"):
         reports = host.doctor()
@@ -134,8 +116,8 @@ def doctor(
         if any(r.trace for r in reports) and not trace:
             console.say("\n--trace shows the tracebacks")
         _mention_selection(console)
-    if any(r.state == "broken" for r in reports):
-        raise typer.Exit(1)
+    _tell_unknown(console, host)
+    return int(any(r.state == "broken" for r in reports))
 
 
 def _by_name(host: Host, name: str) -> list[tuple[str, Spec]]:
@@ -197,3 +179,12 @@ def _print_json(console: Console, data: object) -> None:
 def _mention_selection(console: Console) -> None:
     if "DECODERY_PLUGINS" in os.environ:
         console.say(f"DECODERY_PLUGINS={os.environ['DECODERY_PLUGINS']!r} chooses among them")
+
+
+def _tell_unknown(console: Console, host: Host) -> None:
+    """DECODERY_PLUGINS is a list of names to keep or, with "-", to drop: a mistyped one would do so in silence."""
+    known = {info.id for info in (builtin_info(), *host.installed())}
+    named = [name.strip().removeprefix("-") for name in (selection_from_environment() or "").split(",")]
+    unknown = [repr(name) for name in dict.fromkeys(named) if name and normalise(name) not in known]
+    if unknown:
+        console.say(f"DECODERY_PLUGINS names what is not installed: {', '.join(unknown)}")

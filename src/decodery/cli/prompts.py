@@ -15,11 +15,12 @@ _ID = re.compile(r"[0-9]{1,18}\Z")  # as many digits as an int64 surely holds
 def gather(arguments: Sequence[str], files: Sequence[str], *, lines: bool = False) -> list[str]:
     """The prompts in order: the arguments, then one a file, or with `lines` one a line that is not blank.
 
-    Raises `InvalidInput` for a file that cannot be read and for text that is not Unicode.
+    Raises `InvalidInput` for a file that cannot be read and for text that is not Unicode. Prompts are counted
+    from 0 in messages and headers, as the engine and --json count them.
     """
     prompts = list(arguments)
     for i, prompt in enumerate(prompts):
-        _check(prompt, f"prompt {i + 1}")
+        _check(prompt, f"prompt {i}")
     for file in files:
         text = _read(file)
         # Not splitlines(): a form feed or U+2028 is part of a prompt.

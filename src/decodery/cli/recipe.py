@@ -5,53 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import Any
 
 from ..contracts.errors import DecoderyError, RecipeError
+from ..host.registry import Host
+from ..recipe.recipe import Recipe
 from .console import Console
 from .prompts import read_bytes
 
-if TYPE_CHECKING:
-    from ..host.registry import Host
-    from ..recipe.recipe import Recipe
 
-
-def app() -> typer.Typer:
-    """The commands below `decodery recipe`."""
-    group = typer.Typer(help="Recipes: check.", no_args_is_help=True)
-    group.callback()(_group)
-    group.command("check")(check)
-    return group
-
-
-def check(
-    *,
-    file: Annotated[
-        list[str],
-        typer.Argument(metavar="FILE", help="Recipe files, names of recipes in the box, or - for stdin."),
-    ],
-    override: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--override",
-            "-o",
-            metavar="STEP=VALUE",
-            show_default=False,
-            help="Check with this change: top_p=0.8. May be repeated.",
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line for each file.")
-    ] = False,
-) -> None:
-    """Check recipes and say where each mistake is. Exit code 1 if one has a mistake."""
-    # lazy: `--help` needs no host
-    from ..host.registry import Host  # noqa: PLC0415
-
+def check(files: Sequence[str], overrides: Sequence[str], as_json: bool) -> int:
+    """Print what is wrong with each recipe, or that nothing is -> the exit code."""
     console, host = Console(), Host()
-    outcomes = [(name, _outcome(name, override or [], host)) for name in file]
+    outcomes = [(name, _outcome(name, overrides, host)) for name in files]
     for name, outcome in outcomes:
         if as_json:
             console.line(json.dumps(_as_data(name, outcome)))
@@ -59,19 +25,10 @@ def check(
             console.line(str(outcome) if isinstance(outcome, RecipeError) else f"error: {outcome}")
         else:
             console.line(f"{_label(name)}: ok ({_summary(outcome)})")
-    if any(isinstance(outcome, DecoderyError) for _, outcome in outcomes):
-        raise typer.Exit(1)
-
-
-def _group() -> None:
-    # Without a callback typer would make the group's only command the group itself.
-    pass
+    return int(any(isinstance(outcome, DecoderyError) for _, outcome in outcomes))
 
 
 def _outcome(name: str, overrides: Sequence[str], host: Host) -> Recipe | DecoderyError:
-    # lazy: pydantic
-    from ..recipe.recipe import Recipe  # noqa: PLC0415
-
     try:
         if name == "-":
             return Recipe.loads(

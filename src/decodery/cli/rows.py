@@ -91,7 +91,7 @@ class RowPrinter:
         console = self._console
         if len(self.rows) > 1:
             gap = "\n" if self._next > 0 else ""
-            console.line(f"{gap}[prompt {row.prompt_index + 1}, sample {row.sample_index + 1}]", "bold")
+            console.line(f"{gap}[prompt {row.prompt_index}, sample {row.sample_index}]", "bold")
         if console.out_terminal:
             is_text = isinstance(row.prompt, str) and self._has_text
             prompt = row.prompt if isinstance(row.prompt, str) else " ".join(map(str, row.prompt))

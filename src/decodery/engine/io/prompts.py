@@ -85,12 +85,13 @@ def _encode_text(text: str, index: int, tokenizer: Tokenizer | None) -> list[int
             remedy="pass tokenizer=..., or give token ids",
         )
     try:
-        return tokenizer.encode(text)
-    except Exception as error:
+        text.encode()
+    except UnicodeEncodeError as error:
         raise InvalidInput(
-            f"prompt {index} cannot be tokenized: {type(error).__name__}: {error}",
-            remedy="is it valid text? a lone surrogate is not",
-        ) from error
+            f"prompt {index} is not valid text: a lone surrogate at character {error.start}",
+            remedy="decode it from UTF-8",
+        ) from None
+    return tokenizer.encode(text)
 
 
 def _given_ids(item: Any, index: int) -> list[int]:

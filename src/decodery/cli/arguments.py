@@ -1,0 +1,153 @@
+"""What each command takes, as typer reads it. The work is imported when a command is called, so that `--help`
+and a wrong command line cost only typer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_MODEL = "An installed model (demo), a transformers directory, or package.module:function."
+_RECIPE = "A recipe: a YAML file, or the name of one in the box."
+_OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
+_FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
+_TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
+_STREAM = "Show text as it comes, or whole."
+
+
+_FILES = "Recipe files, names of recipes in the box, or - for stdin."
+_CHANGE = "Check with this change: top_p=0.8. May be repeated."
+_NAME = "A plugin, or a step, strategy, model, adapter or recipe."
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def generate(
+    *,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PROMPT", help="Texts to go on with.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default=False)
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", metavar="RECIPE", help=_RECIPE, show_default="greedy")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="STEP=VALUE", help=_OVERRIDE, show_default=False),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option("--samples", "-n", metavar="N", min=1, help="Samples of each prompt.")
+    ] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Repeats a run; the one used is reported."),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Instead of the recipe's own limit.")
+    ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option("--stream/--no-stream", help=_STREAM, show_default="streams one row to a terminal"),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line for each row.")
+    ] = False,
+    prompt_file: Annotated[
+        list[str] | None, typer.Option("--prompt-file", "-p", metavar="FILE", help=_FILE, show_default=False)
+    ] = None,
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Each line of -p is a prompt; blank ones are not.")
+    ] = False,
+    ids: Annotated[bool, typer.Option("--ids", help='Prompts are token ids: "1 2 3".')] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(metavar="TOKENIZER", help=_TOKENIZER, show_default=False)
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...", show_default=False)
+    ] = None,
+    adapter: Annotated[
+        str, typer.Option(metavar="NAME", help="How the model is driven: the name of an adapter.")
+    ] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No talk on stderr, only errors.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Report speed even when not on a terminal.")
+    ] = False,
+) -> None:
+    """Generate text from a model by a recipe.
+
+    Only results go to stdout. Several rows (prompts x samples) each come under a header of their own.
+    """
+    from . import generate as command  # noqa: PLC0415 (lazy: start-up)
+
+    _end(
+        command.generate(
+            prompt=prompt or [],
+            model=model,
+            recipe=recipe,
+            override=override or [],
+            samples=samples,
+            seed=seed,
+            max_new_tokens=max_new_tokens,
+            stream=stream,
+            as_json=as_json,
+            prompt_file=prompt_file or [],
+            lines=lines,
+            ids=ids,
+            tokenizer=tokenizer,
+            device=device,
+            adapter=adapter,
+            quiet=quiet,
+            verbose=verbose,
+        )
+    )
+
+
+def plugins_list(as_json: Json = False) -> None:
+    """List what is installed, from metadata alone: no plugin is imported."""
+    from . import plugins  # noqa: PLC0415 (lazy: the host)
+
+    _end(plugins.list_plugins(as_json))
+
+
+def plugins_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_NAME)], as_json: Json = False
+) -> None:
+    """Show what a plugin provides, or one step or strategy: parameters, bounds, defaults, reference."""
+    from . import plugins  # noqa: PLC0415 (lazy: the host)
+
+    _end(plugins.show(name, as_json))
+
+
+def plugins_doctor(
+    trace: Annotated[bool, typer.Option("--trace", help="Show the tracebacks of broken plugins.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Import every plugin and say how it fares. Exit code 1 if one is broken."""
+    from . import plugins  # noqa: PLC0415 (lazy: the host)
+
+    _end(plugins.doctor(trace, as_json))
+
+
+def recipe_check(
+    *,
+    file: Annotated[list[str], typer.Argument(metavar="FILE", help=_FILES)],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--override", "-o", metavar="STEP=VALUE", show_default=False, help=_CHANGE),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line for each file.")
+    ] = False,
+) -> None:
+    """Check recipes and say where each mistake is. Exit code 1 if one has a mistake."""
+    from . import recipe  # noqa: PLC0415 (lazy: the host and pydantic)
+
+    _end(recipe.check(file, override or [], as_json))
+
+
+def _end(code: int) -> None:
+    if code:
+        raise typer.Exit(code)

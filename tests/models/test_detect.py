@@ -163,7 +163,7 @@ def test_what_cannot_be_driven_gets_a_reason_and_a_remedy(model: object, said: s
     with pytest.raises(ModelError, match=said) as caught:
         connected(model, "stateless")
     assert caught.value.remedy
-    with pytest.raises(ModelError, match="no adapter can drive") as caught:
+    with pytest.raises(ModelError, match=f"no adapter can drive|{said}") as caught:
         connected(model)
     assert caught.value.remedy
 

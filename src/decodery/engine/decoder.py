@@ -11,6 +11,7 @@ import torch
 from ..contracts.errors import InvalidInput
 from ..contracts.protocols import Observer
 from ..host.registry import Host
+from ..models.options import check_model
 from ..recipe.recipe import Recipe
 from .call import Call, Setting, Wishes, check_wishes
 from .inspect import connect_model
@@ -56,6 +57,7 @@ class Decoder:
         self.host = host or Host()
         self.pipeline = as_pipeline(recipe, self.host)
         self.tokenizer = None if tokenizer is None else as_tokenizer(tokenizer)
+        check_model(model)
         if device is not None:
             device = as_device(device)
             model = model.to(device) if hasattr(model, "to") else model

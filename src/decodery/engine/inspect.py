@@ -25,7 +25,7 @@ def inspect_model(
     `adapter` is "auto", an adapter's name, or {"name": ..., **options}; `vocab_size`, `max_length` and
     `device` override what the model says of itself. A few calls on tiny random ids are made; the
     module is left as it was found. Raises `ModelError` when nothing drives the model, `UnknownName` for an
-    adapter that nobody has.
+    adapter that nobody has, `InvalidInput` for an option that cannot be.
     """
     return connect_model(
         model, adapter=adapter, vocab_size=vocab_size, max_length=max_length, device=device, host=host

@@ -14,6 +14,7 @@ from ..contracts.protocols import DecodableModel, ModelFacts, Options
 from ..contracts.specs import AdapterSpec, resolve
 from .calling import module_of, name_of
 from .keeping import left_as_found
+from .options import check_model, check_numbers
 from .outputs import REMEDY
 from .probes import observe
 
@@ -67,10 +68,12 @@ def connect(
     the next one tried. An adapter that is named is taken without a probe, and its errors are the user's.
 
     The module is left as it was found. Raises `ModelError` when nothing drives the model, `UnknownName` for a
-    name that no adapter has.
+    name that no adapter has, `InvalidInput` for an option that cannot be.
     """
     name, options = _read(adapter, options or {})
+    check_numbers(options)
     with left_as_found(module_of(model)):
+        check_model(model)
         if name == "auto":
             return _first_that_works(model, adapters, options)
         spec = _named(name, adapters)

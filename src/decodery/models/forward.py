@@ -18,14 +18,21 @@ from .outputs import as_logits
 class Forward:
     """Calls `model` on behalf of one session, from construction until `close()`.
 
+    `width` is the vocabulary that the user told: ids beyond it are padding, and their logits are cut off.
     All calls of a session share one grad mode, that of its opening: a cache that a model makes in inference
     mode cannot be written outside it.
     """
 
     def __init__(
-        self, model: Callable[..., Any], call: Call, evaluation: EvalMode, device: torch.device
+        self,
+        model: Callable[..., Any],
+        call: Call,
+        evaluation: EvalMode,
+        device: torch.device,
+        width: int | None = None,
     ) -> None:
         self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
+        self._width = width
         self._inference = torch.is_inference_mode_enabled()
         self._open = True
         evaluation.hold()
@@ -49,9 +56,14 @@ class Forward:
     def logits(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor:
         """(B, T) int64 -> the newest `columns` positions (B, K, V), or fewer if that is the answer."""
         batch, length = ids.shape
-        output = self.run(ids, inputs)
+        logits = self.found_in(self.run(ids, inputs), batch, length)
         # A copy: the model may write its next answer into the same memory, and a view keeps all T positions.
-        return as_logits(output, batch, length, name_of(self._model))[:, -columns:].clone()
+        return logits[:, -columns:].clone()
+
+    def found_in(self, output: object, batch: int, length: int) -> Tensor:
+        """What the model returned for ids (batch, length) -> logits (B, T', V), a view."""
+        logits = as_logits(output, batch, length, name_of(self._model))
+        return logits if self._width is None else logits[..., : self._width]
 
     def close(self) -> None:
         if self._open:

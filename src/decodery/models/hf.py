@@ -15,7 +15,7 @@ from .calling import Call, module_of, name_of, read_call
 from .facts import facts_of
 from .forward import Forward, one_by_one, refuse_mask, uniform_count
 from .keeping import EvalMode
-from .outputs import as_logits
+from .options import check_options, check_width, told_width
 
 
 def probe(model: object, options: Options) -> str | None:
@@ -39,11 +39,12 @@ class HfModel:
     trusted = True  # transformers tests these classes itself: detection asks them nothing
 
     def __init__(self, model: Callable[..., Any], options: Options) -> None:
+        check_options(options, "hf")
         module: Any = module_of(model)
         self.config: Any = getattr(module, "config", None)
-        if self.config is None:
+        if self.config is None or not callable(getattr(self.config, "get_text_config", None)):
             raise ModelError(
-                f"{name_of(model)} is no transformers model: it has no config",
+                f"{name_of(model)} is no transformers model: it has no config of theirs",
                 remedy="adapter='auto' finds out what it is",
             )
         if getattr(self.config, "is_encoder_decoder", False):
@@ -58,6 +59,8 @@ class HfModel:
         # A recurrent state is right for one new token a call only, and cannot go back.
         self.recurrent = bool(getattr(module, "_is_stateful", False))
         rewinds = not self.recurrent and _keeps_everything(self.new_cache())
+        self.width = told_width(options)
+        check_width(self.width, _head_width(module), name_of(model))
         self._facts = facts_of(
             model,
             options,
@@ -94,7 +97,7 @@ class HfSession:
         self._cache: Any = owner.new_cache()
         self._mask: Tensor | None = None
         self._next = torch.zeros(batch_size, 1, dtype=torch.long, device=owner.facts.device)
-        self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device)
+        self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64, (B, T) 0 on left padding -> (B, V)."""
@@ -162,9 +165,15 @@ class HfSession:
         inputs.update(model_inputs)
         output: Any = self._forward.run(ids, inputs)
         self._cache = getattr(output, "past_key_values", self._cache)
-        logits = as_logits(output, ids.shape[0], ids.shape[1], name_of(self._owner.model))
+        logits = self._forward.found_in(output, ids.shape[0], ids.shape[1])
         # A view would keep the logits of the whole prompt alive.
         return logits[:, -columns:].clone() if logits.shape[1] > columns else logits
+
+
+def _head_width(module: Any) -> int | None:
+    """How many logits the output layer gives, where there is one to ask."""
+    weight = getattr(module.get_output_embeddings(), "weight", None)
+    return int(weight.shape[0]) if isinstance(weight, Tensor) and weight.dim() == 2 else None
 
 
 def _keeps_everything(cache: Any) -> bool:

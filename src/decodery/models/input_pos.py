@@ -16,11 +16,15 @@ from .caches import CacheControl, Size
 from .calling import module_of, name_of, read_call
 from .facts import facts_of
 from .forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
-from .keeping import EvalMode, Snapshot, left_as_found
+from .journal import Journal
+from .keeping import EvalMode, left_as_found
+from .options import check_options, check_width, if_it_answers, told_width
+from .turns import turns_on
 from .verify import Verdict, verify_cache
 
 POSITIONS = ("input_pos", "start_pos")
-LIVE = "_decodery_session"
+WATCHED = 3
+"""Calls after a set-up whose every change to the module is noted."""
 UNKNOWN_LENGTH = 1024
 """Positions that a cache gets at first when nobody says how long the text will be."""
 
@@ -47,6 +51,7 @@ class InputPosModel:
     """
 
     def __init__(self, model: Callable[..., Any], options: Options) -> None:
+        check_options(options, "input_pos", ("setup", "verify"))
         self.model = model
         self.call = read_call(model)
         self.position = _position_of(self.call.accepts)
@@ -59,12 +64,16 @@ class InputPosModel:
         self.module = module_of(model)
         self.cache = CacheControl(self.module, options.get("setup"))
         self.evaluation = EvalMode(self.module)
-        # On the module itself, since several decoders may share it, and its one cache.
-        self.holder = self.__dict__ if self.module is None else self.module.__dict__
+        # The module's, since several decoders may share it, and its one cache.
+        self.turns = turns_on(self.module)
         self.chunks = False
         self._facts = facts_of(model, options, Capabilities())
         with left_as_found(self.module):
-            if self._facts.vocab_size is None:
+            self.width: int | None = None
+            if (told := told_width(options)) is not None:
+                check_width(told, if_it_answers(self._asked_vocab_size), name_of(model))
+                self.width = told
+            elif self._facts.vocab_size is None:
                 self._facts = replace(self._facts, vocab_size=self._asked_vocab_size())
             if options.get("verify", True):
                 self._adopt(self._verified())
@@ -74,10 +83,10 @@ class InputPosModel:
         return self._facts
 
     def open(self, batch_size: int, length: int | None) -> InputPosSession:
-        """There is one cache, so the session opened before ends here: it refuses further steps."""
-        live = self.holder.get(LIVE)
-        if live is not None:
-            live.close()
+        """There is one cache: this thread's earlier session ends here, another thread's is waited for.
+
+        Raises `ModelError` when that one makes no calls for long.
+        """
         return InputPosSession(self, batch_size, length)
 
     def positions(self, start: int, count: int) -> dict[str, Any]:
@@ -109,7 +118,7 @@ class InputPosModel:
             return None
 
         def call(ids: Tensor) -> Tensor:
-            forward = Forward(self.model, self.call, self.evaluation, self._facts.device)
+            forward = Forward(self.model, self.call, self.evaluation, self._facts.device, self.width)
             try:
                 return forward.logits(ids, ids.shape[1], {})
             finally:
@@ -136,13 +145,15 @@ class InputPosSession:
         self._owner = owner
         self._ids = torch.zeros(batch_size, 0, dtype=torch.long, device=owner.facts.device)
         self._inputs: dict[str, Any] = {}
-        self._capacity = 0
-        self._found = Snapshot(owner.module)
-        self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device)
+        self._capacity = self._calls = 0
+        self._closed = True
+        self._turn = owner.turns.take(self.close, name_of(owner.model))
         self._closed = False
-        owner.holder[LIVE] = self
+        self._journal = Journal(owner.module)
+        self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
         try:
-            self._prepare(length or UNKNOWN_LENGTH)
+            with owner.turns.using(self._turn):
+                self._prepare(length or UNKNOWN_LENGTH)
         except BaseException:
             self.close()
             raise
@@ -170,19 +181,28 @@ class InputPosSession:
 
     def close(self) -> None:
         """Clears the cache and puts the module back as it was when the session was opened."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            with self._forward.mode():
-                self._owner.cache.reset()
-            self._found.restore()
-        finally:
-            self._forward.close()
-            self._owner.holder.pop(LIVE, None)
+        with self._owner.turns.still():
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                with self._forward.mode(), self._journal.recording():
+                    self._owner.cache.reset()
+                self._journal.undo()
+            finally:
+                self._forward.close()
+                self._owner.turns.leave(self._turn)
+
+    def __del__(self) -> None:
+        # Whoever lets go of a session without closing it gets the module back all the same.
+        self.close()
 
     def advance(self, ids: Tensor, columns: int) -> Tensor:
         """(B, T) int64, the next columns, in one call -> the newest `columns` positions, (B, K, V)."""
+        with self._owner.turns.using(self._turn):
+            return self._advance(ids, columns)
+
+    def _advance(self, ids: Tensor, columns: int) -> Tensor:
         start, count = self._ids.shape[1], ids.shape[1]
         check_context(start + count, self._owner.facts.max_length, self._owner.model)
         longer = torch.cat([self._ids, ids.to(self._ids.device)], dim=1)  # (B, T) + (B, K) -> (B, T + K)
@@ -200,12 +220,17 @@ class InputPosSession:
     def _logits(self, ids: Tensor, start: int, columns: int) -> Tensor:
         # What a prompt came with (features, say) belongs to the call that feeds the prompt.
         extra = self._inputs if start == 0 else {}
-        return self._forward.logits(ids, columns, {**self._owner.positions(start, ids.shape[1]), **extra})
+        # What a call changes is seen in the first ones; later ones are only watched for that.
+        self._calls += 1
+        journal = self._journal
+        with journal.recording() if self._calls <= WATCHED else journal.following():
+            return self._forward.logits(ids, columns, {**self._owner.positions(start, ids.shape[1]), **extra})
 
     def _prepare(self, length: int) -> None:
         facts = self._owner.facts
         length = min(length, facts.max_length or length)
-        with self._forward.mode():
+        self._calls = 0
+        with self._forward.mode(), self._journal.recording():
             self._owner.cache.prepare(Size(self._ids.shape[0], length, facts.device, facts.dtype))
         self._owner.evaluation.renew()
         self._capacity = length if self._owner.cache.sized else 2**62

@@ -14,6 +14,8 @@ REMEDY = (
     "Decoder(lambda ids: model(ids)[...], vocab_size=...)"
 )
 
+NUMPY = "that is numpy's; make it a tensor: Decoder(lambda ids: torch.from_numpy(model(ids)), vocab_size=...)"
+
 
 def as_logits(output: object, batch: int, length: int, place: str = "the model") -> Tensor:
     """The logits in `output`, float (B, T', V), for ids of shape (batch, length).
@@ -25,7 +27,15 @@ def as_logits(output: object, batch: int, length: int, place: str = "the model")
     """
     logits = _find(output, batch, length)
     if logits is None:
-        raise ModelError(f"{place} returned {describe(output)}, in which there are no logits", remedy=REMEDY)
+        raise ModelError(
+            f"{place} returned {describe(output)}, in which there are no logits",
+            remedy=NUMPY if type(output).__module__ == "numpy" else REMEDY,
+        )
+    if logits.is_complex():
+        raise ModelError(
+            f"{place} returned {describe(output)}: complex numbers are not logits",
+            remedy="hand over a function that returns real ones: Decoder(lambda ids: model(ids).real)",
+        )
     if not logits.is_floating_point():
         raise ModelError(
             f"{place} returned {describe(output)}: whole numbers are token ids, not logits", remedy=REMEDY

@@ -16,6 +16,7 @@ from .calling import module_of, name_of, read_call
 from .facts import facts_of
 from .forward import Forward, check_context, refuse_mask, uniform_count
 from .keeping import EvalMode, left_as_found
+from .options import check_options, check_width, if_it_answers, told_width
 
 CAPABILITIES = Capabilities(select=True, rewind="uniform")
 
@@ -35,6 +36,7 @@ class StatelessModel:
     """
 
     def __init__(self, model: Callable[..., Any], options: Options) -> None:
+        check_options(options, "stateless")
         _check_callable(model)
         self.model = model
         self.call = read_call(model)
@@ -49,7 +51,11 @@ class StatelessModel:
             )
         self.evaluation = EvalMode(module_of(model))
         self._facts = facts_of(model, options, CAPABILITIES)
-        if self._facts.vocab_size is None:
+        self.width: int | None = None
+        if (told := told_width(options)) is not None:
+            check_width(told, if_it_answers(self._asked_vocab_size), name_of(model))
+            self.width = told
+        elif self._facts.vocab_size is None:
             self._facts = replace(self._facts, vocab_size=self._asked_vocab_size())
 
     @property
@@ -84,7 +90,7 @@ class StatelessSession:
         self._owner = owner
         self._ids = torch.zeros(batch_size, 0, dtype=torch.long, device=owner.facts.device)
         self._inputs: dict[str, Any] = {}
-        self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device)
+        self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64 -> (B, V)."""

@@ -180,6 +180,7 @@ class ModelFacts:
 class Session(Protocol):
     """One model decoding one batch. Row r's state never mixes with another row's.
 
+    Optional: `step_last(tokens (B, K)) -> (B, V)`, the last column of `step` alone, where that is cheaper.
     `select` and `rewind` are called only where the capabilities say so; the engine feeds the history again elsewhere.
     """
 

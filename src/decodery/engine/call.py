@@ -101,7 +101,9 @@ class Call:
         self._logprobs = None if wishes.logprobs is None else LogprobRecorder(count, wishes.logprobs)
         self._scores = ScoreRecorder(count) if wishes.return_scores else None
         own = [recorder for recorder in (self._logprobs, self._scores) if recorder is not None]
-        self._open(_row_keys(prompts, wishes, self._seed), wishes, [*wishes.observers, *own])
+        # What is written at every step must not be born in inference mode, or it could never be written outside it.
+        with torch.inference_mode(False):
+            self._open(_row_keys(prompts, wishes, self._seed), wishes, [*wishes.observers, *own])
 
     def steps(self) -> Iterator[None]:
         """Decode to the end; one item a step. The session is closed whatever happens."""
@@ -254,13 +256,14 @@ def _text_rules(
 ) -> TextRules | None:
     if tokenizer is None:
         return None
-    strings = [s for stop in stops for instance in stop.instances for s in getattr(instance, "strings", ())]
+    found = [getattr(instance, "strings", ()) for stop in stops for instance in stop.instances]
+    strings = [text for texts in found if isinstance(texts, tuple) for text in texts if isinstance(text, str)]
     return TextRules(tokenizer, tuple(strings), include_stop)
 
 
 def _limit(stops: Sequence[BoundStep], history: History, context: int | None) -> int | None:
     """The greatest length that any row can reach, None when no rule says."""
-    limiting: list[Any] = [i for stop in stops for i in stop.instances if hasattr(i, "limit")]
+    limiting: list[Any] = [i for stop in stops for i in stop.instances if callable(getattr(i, "limit", None))]
     limits = [int(rule.limit(history.prompt_lengths).max()) for rule in limiting]
     longest = max(history.host_lengths)
     if context is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import MethodType
 from typing import Any
 
 from torch import nn
@@ -31,13 +33,25 @@ def _parts(value: Any, seen: set[int]) -> Iterator[Any]:
     yield value
     if isinstance(value, nn.Module):
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, MethodType):
+        inner = [value.__self__]
+    elif isinstance(value, partial):
+        inner = [value.func, value.args, value.keywords]
+    elif isinstance(value, Mapping):
         inner = list(value.values())
     elif isinstance(value, (list, tuple, set, frozenset)):
         inner = list(value)
     else:
-        slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-        inner = [getattr(value, name) for name in slots if hasattr(value, name)]
+        inner = [getattr(value, name) for name in _slots(type(value)) if hasattr(value, name)]
         inner += list(getattr(value, "__dict__", {}).values())
     for item in inner:
         yield from _parts(item, seen)
+
+
+def _slots(kind: type) -> Iterator[str]:
+    """The names of all slots, private ones as Python stores them."""
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            private = name.startswith("__") and not name.endswith("__")
+            yield f"_{base.__name__.lstrip('_')}{name}" if private else name

@@ -104,6 +104,7 @@ class RowRng:
 
     def __init__(self, row_keys: Tensor, samples: Tensor, steps: Tensor) -> None:
         self.row_keys, self.samples, self.steps = row_keys, samples, steps
+        self._forks = torch.zeros_like(samples)  # how many copies of each row were made
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return uniform(self.row_keys, self.samples, self.steps + ahead, purpose)
@@ -115,9 +116,13 @@ class RowRng:
         """(R',) int64 each: the rows' keys go with them. `copies` counts earlier copies of the same row: the first
         one goes on as it was, the others get keys of their own, or forked rows would draw the same for ever.
         `steps` is the history's new counter."""
-        keys, samples = self.row_keys[rows], self.samples[rows]
+        keys, samples, forks = self.row_keys[rows], self.samples[rows], self._forks[rows]
+        times = torch.bincount(rows, minlength=len(self.row_keys))[
+            rows
+        ]  # (R',): how often the row now stands there
+        self._forks = torch.where(copies == 0, forks + times - 1, 0)
         fork = torch.full_like(copies, _purpose_id("fork"))
-        counter = torch.stack((steps, samples, fork, copies)) & _MASK  # 4 x (R',) -> (4, R')
+        counter = torch.stack((steps, samples, fork, forks + copies)) & _MASK  # 4 x (R',) -> (4, R')
         words = philox(counter, torch.stack((keys, keys >> 32)) & _MASK)
         self.row_keys = torch.where(copies == 0, keys, words[0] | (words[1] << 32))
         self.samples, self.steps = samples, steps

@@ -93,12 +93,15 @@ class Run:
     def logits(self) -> Tensor:
         if self._raw is None:
             unfinished = [row for row, reason in enumerate(self.reasons) if reason is None]
+            if not unfinished:
+                raise InvalidInput("every row is finished, so no logits are due", remedy="ask run.done first")
             self._raw, active = self._feed.logits(unfinished)
             self._set_active(list(range(len(self.reasons))) if self._rectangle else active)
         return self._raw
 
     @torch.no_grad()
     def process(self, values: Tensor) -> Tensor:
+        self.logits()  # which rows are due is known with them
         return self._plan(self._view(), values, self._watch if self._step_observers else None)
 
     def scores(self) -> Tensor:
@@ -121,6 +124,7 @@ class Run:
             self.scores()
         # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
         scores = as_scores(self.logits()) if self._scores is None else self._scores
+        tokens = tokens.to(self._history.tokens.device)
         if self._pads_finished:
             tokens = tokens.masked_fill(self.finished, self._history.pad)
         self._history.write(tokens, self._mask, self._active)
@@ -140,6 +144,7 @@ class Run:
     def select(self, rows: Tensor) -> None:
         """Raises `CannotFollow` for a step that keeps state and cannot be reordered."""
         self._check_followers("reordered")
+        rows = rows.to(self._history.tokens.device)
         host_rows: list[int] = rows.tolist()
         self._history.select(rows, host_rows)
         self._feed.select(rows, host_rows)
@@ -162,6 +167,7 @@ class Run:
         """Rows that lose tokens are not finished any more. Raises `CannotFollow`, and `InvalidInput` for a count that
         reaches into the prompt."""
         self._check_followers("taken back")
+        counts = counts.to(self._history.tokens.device)
         host_counts: list[int] = counts.tolist()
         for row, count in enumerate(host_counts):
             generated = self._history.host_lengths[row] - self._history.host_prompt_lengths[row]

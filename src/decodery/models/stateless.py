@@ -98,6 +98,10 @@ class StatelessSession:
         self._inputs = model_inputs
         return self._extended(input_ids, 1)[:, -1]
 
+    def step_last(self, tokens: Tensor) -> Tensor:
+        """(B, K) int64 -> (B, V) after the last of them, in one call whatever K is."""
+        return self._extended(tokens, 1)[:, -1]
+
     def step(self, tokens: Tensor) -> Tensor:
         """(B, K) int64 -> (B, K, V)."""
         count = tokens.shape[1]

@@ -100,7 +100,8 @@ class Feed:
             inputs: dict[str, Any] = {} if self._mask is None else {"attention_mask": self._padded_to(target)}
             logits = self._session.prefill(columns, **inputs)
         else:
-            logits = self._session.step(columns)[:, -1]  # (R, K, V) -> (R, V)
+            last = getattr(self._session, "step_last", None)
+            logits = last(columns) if last is not None else self._session.step(columns)[:, -1]  # -> (R, V)
         if logits.ndim != 2 or len(logits) != len(columns):
             raise ModelError(
                 f"the session answered with shape {tuple(logits.shape)} for {len(columns)} rows",

@@ -37,13 +37,17 @@ class ScoreRecorder(_Rows[Tensor]):
         super().__init__(rows)
         self._scores: Tensor | None = None
 
+    def on_select(self, rows: Tensor) -> None:
+        super().on_select(rows)
+        self._scores = None if self._scores is None else self._scores[rows]  # (R, V) -> (R', V)
+
     def on_scores(self, raw: Tensor, processed: Tensor, active: Tensor) -> None:
-        self._scores = processed.clone()
+        self._scores = processed
 
     def on_tokens(self, tokens: Tensor, active: Tensor, reasons: Sequence[str | None]) -> None:
         for row in active.nonzero().flatten().tolist():  # (R,) -> (G, 1) -> (G,)
             if self._scores is not None:
-                self.rows[row].append(self._scores[row])
+                self.rows[row].append(self._scores[row].clone())
 
 
 class LogprobRecorder(_Rows[TokenLogprobs]):
@@ -53,6 +57,11 @@ class LogprobRecorder(_Rows[TokenLogprobs]):
         super().__init__(rows)
         self._k = k
         self._raw = self._processed = torch.empty(0)
+
+    def on_select(self, rows: Tensor) -> None:
+        super().on_select(rows)
+        if len(self._raw):
+            self._raw, self._processed = self._raw[rows], self._processed[rows]  # (R, V) -> (R', V)
 
     def on_scores(self, raw: Tensor, processed: Tensor, active: Tensor) -> None:
         self._raw, self._processed = raw.log_softmax(-1), processed.log_softmax(-1)

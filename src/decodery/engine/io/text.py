@@ -14,6 +14,7 @@ _REPLACEMENT = "\ufffd"
 # How many tokens are decoded again with each new one. A tokenizer's rendering of a token depends on its neighbour
 # (leading spaces, bytes of one character), never on one this far away.
 _CONTEXT = 6
+_PATIENCE = 8
 
 
 class Detokenizer:
@@ -38,7 +39,8 @@ class Detokenizer:
             return ""
         before = self._tokenizer.decode(self._ids[self._begin : self._shown])
         after = self._tokenizer.decode(self._ids[self._begin :])
-        if after.endswith(_REPLACEMENT) and not final:
+        # No character has more than four bytes: what is still incomplete after twice as many tokens never decodes.
+        if after.endswith(_REPLACEMENT) and not final and len(self._ids) - self._shown < _PATIENCE:
             return ""
         if len(after) > len(before):  # a token without text of its own is no left neighbour
             self._begin = self._shown
@@ -69,8 +71,7 @@ class RowText:
     def finish(self, reason: str | None) -> str:
         """The rest of a row that ends without a further token, or with the one just pushed."""
         self._held += self._detokenizer.flush()
-        if reason == "stop_string":
-            self._held = self._cut(self._held)
+        self._held = self._cut(self._held)  # also when another rule won the token that completed it
         shown, self._held = self._held, ""
         self.text += shown
         return shown

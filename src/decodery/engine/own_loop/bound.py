@@ -125,7 +125,8 @@ def bind_pipeline(
     """See `Pipeline.bind`."""
     ids = as_ids(prompt)
     place = ids.device if device is None else as_device(device)
-    steps = torch.zeros(len(ids), dtype=torch.int64, device=place)
+    with torch.inference_mode(False):  # it is advanced in place, wherever the caller's loop runs
+        steps = torch.zeros(len(ids), dtype=torch.int64, device=place)
     seed = use.seed if seed is None else check_seed(seed)
     if compat == "hf":
         rng: Any = torch_rng(len(ids), place, seed)

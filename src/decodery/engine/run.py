@@ -15,6 +15,7 @@ from ..kernels.draw import bad_rows
 from .apply import BoundStep, View
 from .buffers.feed import Feed
 from .buffers.history import History
+from .io.observers import who_want
 from .plan import Plan, as_scores
 
 
@@ -45,9 +46,9 @@ class Run:
         self._context, self._rectangle, self._on_bad_row = context, rectangle, on_bad_row
         self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops)
         self._observers = observers
-        self._token_observers: list[TokenObserver] = _who_want(observers, "tokens")
-        self._score_observers: list[ScoreObserver] = _who_want(observers, "scores")
-        self._step_observers: list[StepObserver] = _who_want(observers, "steps")
+        self._token_observers: list[TokenObserver] = who_want(observers, "tokens")
+        self._score_observers: list[ScoreObserver] = who_want(observers, "scores")
+        self._step_observers: list[StepObserver] = who_want(observers, "steps")
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
         self.grown: list[int] = []
@@ -281,27 +282,3 @@ def checked_tokens(tokens: object, scores: Tensor, who: str) -> Tensor:
             remedy="choose ids of the vocabulary",
         )
     return tokens
-
-
-_WISHES = {"tokens": "on_tokens", "scores": "on_scores", "steps": "on_step"}
-
-
-def _who_want(observers: Sequence[Observer], wish: str) -> list[Any]:
-    """The observers that asked for `wish`. Raises `InvalidInput` for one that asks and cannot be told."""
-    asking = []
-    for observer in observers:
-        wants: Any = getattr(observer, "wants", None)
-        unknown = sorted(set(wants) - set(_WISHES)) if isinstance(wants, (set, frozenset)) else [wants]
-        if unknown:
-            raise InvalidInput(
-                f"observer {type(observer).__name__} wants {unknown[0]!r}",
-                remedy=f"'wants' is a set of: {', '.join(_WISHES)}",
-            )
-        if wish in wants:
-            if not hasattr(observer, _WISHES[wish]):
-                raise InvalidInput(
-                    f"observer {type(observer).__name__} wants {wish!r} and has no {_WISHES[wish]}()",
-                    remedy="give it one",
-                )
-            asking.append(observer)
-    return asking

@@ -41,7 +41,11 @@ class Wide:
 
 @hookimpl
 def provide_strategies() -> list[StrategySpec]:
-    return [StrategySpec("script", Script), StrategySpec("wide", Wide, min_keep=3)]
+    return [
+        StrategySpec("script", Script),
+        StrategySpec("wide", Wide, min_keep=3),
+        StrategySpec("helped", Wide, roles=("draft",)),
+    ]
 
 
 def perform(
@@ -369,3 +373,10 @@ def test_a_stateless_step_with_per_row_facts_is_built_once_a_row() -> None:
     assert batch.tokens == [decoder.generate([p], max_new_tokens=5).tokens[0] for p in prompts]
     assert batch.scores is not None
     assert batch.scores[0].dtype == torch.float32
+
+
+def test_a_strategy_whose_roles_nobody_fills_is_refused_by_name() -> None:
+    host = Host("tests", plugins=[PluginInfo("tests", "0", __name__)])
+    pipe = Pipeline(host=host).with_strategy("helped")
+    with pytest.raises(InvalidInput, match="'helped' needs further models: draft"):
+        Decoder(TableModel(VOCAB), pipe, vocab_size=VOCAB, host=host).generate([[1]])

@@ -16,7 +16,6 @@ from typing import Any
 from ..contracts.errors import (
     AmbiguousName,
     DecoderyError,
-    InvalidInput,
     ModelError,
     PluginError,
     UnknownName,
@@ -77,15 +76,10 @@ def names_of_models(host: Host) -> list[str]:
 
 def check_device(name: str | None) -> None:
     """Raises `InvalidInput` for a device that torch does not know or cannot reach here."""
-    import torch  # noqa: PLC0415 (lazy: start-up)
+    from ..engine.io.arguments import as_device  # noqa: PLC0415 (lazy: start-up)
 
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidInput(
-            f"--device {name!r} cannot be used: {first_line(error)}",
-            remedy="leave it out for the CPU, or install a torch that drives it",
-        ) from error
+    if name is not None:
+        as_device(name)
 
 
 # -- package.module:function -----------------------------------------------------------------------

@@ -31,6 +31,11 @@ def bind_steps(
 
 def bind_strategy(use: StrategyUse, facts: Facts) -> Any:
     """The strategy object: it has `choose` (per token) or `decode` (owns the loop)."""
+    if use.spec.roles:
+        raise InvalidInput(
+            f"strategy {use.spec.name!r} needs further models: {', '.join(use.spec.roles)}",
+            remedy="this version decodes with one model; choose another strategy",
+        )
     factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
     return factory(**param_values(use.params), **facts.take(use.spec.needs, use.spec.name))
 

@@ -51,7 +51,6 @@ class Run:
         self._step_observers: list[StepObserver] = who_want(observers, "steps")
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
-        self.grown: list[int] = []
         self._active: list[int] = []
         self._mask = self._rows_mask([])
         self._raw: Tensor | None = None
@@ -137,7 +136,6 @@ class Run:
             self.ends[row] = self._history.host_lengths[row]
         if stop:
             self._finish(scores, growing)
-        self.grown = growing
         for observer in self._token_observers:
             observer.on_tokens(tokens, self._rows_mask(growing), self.reasons)
         self._raw = self._scores = None

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import ModelError
-from ..contracts.protocols import Capabilities, ModelFacts, Options
-from .calling import Call, module_of, name_of, read_call
-from .facts import facts_of
-from .forward import Forward, one_by_one, refuse_mask, uniform_count
-from .keeping import EvalMode
-from .options import check_options, check_width, told_width
+from ...contracts.errors import ModelError
+from ...contracts.protocols import Capabilities, ModelFacts, Options
+from ..calling import Call, module_of, name_of, read_call
+from ..facts import facts_of
+from ..forward import Forward, one_by_one, refuse_mask, uniform_count
+from ..keeping.module import EvalMode
+from ..options import check_options, check_width, told_width
 
 CACHES = ("past_key_values", "cache", "cache_params")
 """What transformers calls the argument that takes a cache; newer releases say `cache`, older Mambas `cache_params`."""

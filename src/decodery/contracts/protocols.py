@@ -153,6 +153,16 @@ class Run(Protocol):
         """The further models that are there to be opened."""
         ...
 
+    @property
+    def rectangle(self) -> bool:
+        """transformers' own layout (`compat: hf`): no row is dropped before all are done."""
+        ...
+
+    @property
+    def unprocessed(self) -> bool:
+        """The recipe has no processors, so `process` changes nothing."""
+        ...
+
     # -- one token --------------------------------------------------------------------------------------------
 
     def logits(self) -> Tensor:

@@ -93,6 +93,14 @@ class Run:
         return torch.tensor([reason is not None for reason in self.reasons], device=self._mask.device)
 
     @property
+    def rectangle(self) -> bool:
+        return self._rectangle
+
+    @property
+    def unprocessed(self) -> bool:
+        return not self._plan.processors
+
+    @property
     def active(self) -> list[int]:
         """The rows whose logits are due."""
         return self._active

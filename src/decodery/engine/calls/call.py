@@ -34,7 +34,8 @@ class Call:
                 f"strategy {use.spec.name!r} ranks whole texts and keeps no scores a token",
                 remedy="read gen.sequence_scores",
             )
-        rows = 1 if use.spec.ranks else wishes.n
+        samples = wishes.n or getattr(use.params, "num_return_sequences", None) or 1
+        rows = 1 if use.spec.ranks else samples
         origins = [
             Origin(p, s, tuple(prompt), wishes.seeds[p] if wishes.seeds is not None else self._seed)
             for p, prompt in enumerate(prompts)
@@ -52,9 +53,10 @@ class Call:
                 wishes,
                 [origins[row] for row in members],
                 [keys[row] for row in members],
-                [row * wishes.n if use.spec.ranks else row for row in members],
+                [row * samples if use.spec.ranks else row for row in members],
                 stops,
                 self._seed,
+                samples,
             )
             for members in _groups(origins, apart and not setting.model.facts.capabilities.masks)
         ]

@@ -35,9 +35,10 @@ class Part:
         places: Sequence[int],
         stops: Sequence[Step],
         seed: int | None,
+        samples: int,
     ) -> None:
         self.origins, self.places = origins, places
-        self._name, self._samples = pipeline.effective_strategy.spec.name, wishes.n
+        self._name, self._samples = pipeline.effective_strategy.spec.name, samples
         self._ranks = pipeline.effective_strategy.spec.ranks
         self._logprobs = None if wishes.logprobs is None else LogprobRecorder(len(origins), wishes.logprobs)
         self._scores = ScoreRecorder(len(origins)) if wishes.return_scores else None
@@ -50,7 +51,7 @@ class Part:
                 [origin.prompt for origin in origins],
                 keys=keys,
                 sample_indices=[origin.sample_index for origin in origins],
-                samples=wishes.n,
+                samples=samples,
                 stops=stops,
                 seed=seed,
                 observers=[*wishes.observers, *own],

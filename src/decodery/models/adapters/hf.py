@@ -33,6 +33,8 @@ def probe(model: object, options: Options) -> str | None:
     module = module_of(model)
     if modeling is None or not isinstance(module, modeling.PreTrainedModel):
         return None
+    if getattr(module.config, "is_encoder_decoder", False):
+        return None
     argument = cache_argument(read_call(model).accepts)
     if not module.can_generate() or not argument:
         return None
@@ -62,7 +64,7 @@ class HfModel:
         if getattr(self.config, "is_encoder_decoder", False):
             raise ModelError(
                 f"{name_of(model)} is an encoder-decoder; adapter 'hf' drives decoder-only models",
-                remedy="encoder-decoders come with a later release",
+                remedy="adapter='hf_encoder_decoder' drives it",
             )
         self.model = model
         self.call = Call(tokens="input_ids", accepts=read_call(model).accepts)
@@ -77,10 +79,10 @@ class HfModel:
         # A recurrent state is right for one new token a call only, and cannot go back.
         self.recurrent = bool(getattr(module, "_is_stateful", False))
         cache = self.new_cache()
-        rewinds = not self.recurrent and _keeps_everything(cache)
+        rewinds = not self.recurrent and keeps_everything(cache)
         self.attends = not _only_recurrent(cache)
         self.width = told_width(options)
-        check_width(self.width, _head_width(module), name_of(model))
+        check_width(self.width, head_width(module), name_of(model))
         self._facts = facts_of(
             model,
             options,
@@ -193,7 +195,7 @@ class HfSession:
         return logits[:, -columns:].clone() if logits.shape[1] > columns else logits
 
 
-def _head_width(module: Any) -> int | None:
+def head_width(module: Any) -> int | None:
     """How many logits the output layer gives, where there is one to ask."""
     weight = getattr(module.get_output_embeddings(), "weight", None)
     return int(weight.shape[0]) if isinstance(weight, Tensor) and weight.dim() == 2 else None
@@ -205,7 +207,7 @@ def _only_recurrent(cache: Any) -> bool:
     return isinstance(linear, list) and bool(linear) and all(linear)
 
 
-def _keeps_everything(cache: Any) -> bool:
+def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
     sliding = cache.is_sliding
     windows = any(sliding) if isinstance(sliding, list) else bool(sliding)

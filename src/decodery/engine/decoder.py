@@ -12,6 +12,7 @@ from ..contracts.errors import InvalidInput
 from ..contracts.protocols import Observer
 from ..host.registry import Host
 from ..models.options import check_model
+from ..models.sliding import Overflow, slide_where_asked
 from ..recipe.recipe import Recipe
 from .call import Call, Setting, Wishes, check_wishes
 from .inspect import connect_model
@@ -37,6 +38,9 @@ class Decoder:
     vocab_size, eos_token_id, pad_token_id, max_length
                   facts of the model, where it does not say them itself
     device        moves the model there first
+    overflow      what happens to a row that fills the context: "stop" ends it with the reason `context`; "slide"
+                  goes on with its newest tokens, fed again at each step; {"slide": K} cuts to K tokens and lets
+                  the context fill up again, which feeds seldom
 
     Raises `ModelError` for a model that no adapter can drive, `RecipeError`, `InvalidInput`.
     """
@@ -53,6 +57,7 @@ class Decoder:
         pad_token_id: int | None = None,
         max_length: int | None = None,
         device: torch.device | str | None = None,
+        overflow: Overflow = "stop",
         host: Host | None = None,
     ) -> None:
         self.host = host or Host()
@@ -70,6 +75,7 @@ class Decoder:
             device=device,
             host=self.host,
         )
+        self.model = slide_where_asked(self.model, overflow)
         facts, known = self.model.facts, self.tokenizer
         check_ids(facts.vocab_size, eos_token_id=as_eos(eos_token_id), pad_token_id=as_eos(pad_token_id))
         eos = as_eos(eos_token_id) or facts.eos or (known.eos if known else ())

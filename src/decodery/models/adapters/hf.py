@@ -20,6 +20,8 @@ from ..options import check_options, check_width, told_width
 CACHES = ("past_key_values", "cache", "cache_params")
 """What transformers calls the argument that takes a cache; newer releases say `cache`, older Mambas `cache_params`."""
 
+_FAR = 2**40
+
 
 def cache_argument(accepts: frozenset[str]) -> str:
     """The name of the argument that takes the cache, "" if there is none."""
@@ -145,12 +147,15 @@ class HfSession:
         if not self._owner.attends:
             # The state has swallowed the padding; nothing is left of it to be masked.
             self._mask = None
-        if self._mask is not None:
-            self._mask = torch.cat([self._mask, self._mask.new_ones(self._mask.shape[0], count)], dim=1)
         positions = self._next
         if count > 1:
             positions = positions + torch.arange(count, device=positions.device)  # (B, 1) + (K,) -> (B, K)
         self._next = positions[:, -1:] + 1
+        if self._mask is not None:
+            # A long row ends with its context, and waits there for the shorter ones beside it.
+            limit = self._owner.facts.max_length or _FAR
+            self._mask = torch.cat([self._mask, (positions < limit).to(self._mask)], dim=1)
+            positions = positions.clamp(max=limit - 1)
         return self._logits(tokens, positions, count, {})
 
     def select(self, rows: Tensor) -> None:

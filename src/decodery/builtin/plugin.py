@@ -46,6 +46,13 @@ def provide_adapters() -> list[AdapterSpec]:
             summary="a transformers causal language model with its cache",
         ),
         AdapterSpec(
+            name="hf_encoder_decoder",
+            probe="decodery.models.adapters.hf_encoder_decoder:probe",
+            factory="decodery.models.adapters.hf_encoder_decoder:HfEncoderDecoder",
+            priority=100,
+            summary="a transformers encoder-decoder with its caches",
+        ),
+        AdapterSpec(
             name="input_pos",
             probe="decodery.models.adapters.input_pos:probe",
             factory="decodery.models.adapters.input_pos:InputPosModel",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +22,8 @@ _REMEDY = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything a step may ask for; see `contracts.specs.FACTS`. `prompt_lengths` is (R,) int64."""
+    """Everything a step may ask for; see `contracts.specs.FACTS`. `prompt_lengths` is (R,) int64; `encoder_lengths`
+    says how many of each row's `encoder_ids` (R, S) are its own, the rest being padding on the right."""
 
     prompt_lengths: Tensor
     device: torch.device
@@ -32,6 +33,7 @@ class Facts:
     vocab_size: int | None = None
     tokenizer: Tokenizer | None = None
     encoder_ids: Tensor | None = None
+    encoder_lengths: Sequence[int] | None = None
     padding: Tensor | None = None
     max_length: int | None = None
 
@@ -50,10 +52,13 @@ class Facts:
     def row(self, index: int) -> Facts:
         """The facts of one row, for steps that are built once a row."""
         one = slice(index, index + 1)
+        lengths = self.encoder_lengths
+        own = slice(None) if lengths is None else slice(lengths[index])
         return replace(
             self,
             prompt_lengths=self.prompt_lengths[one],
             rng=self.rng.of_row(index) if isinstance(self.rng, StepRng) else self.rng,
-            encoder_ids=None if self.encoder_ids is None else self.encoder_ids[one],
+            encoder_ids=None if self.encoder_ids is None else self.encoder_ids[one, own],
+            encoder_lengths=None if lengths is None else lengths[one],
             padding=None if self.padding is None else self.padding[one],
         )

@@ -46,6 +46,8 @@ class Opening:
 
     rows     the prompts, a line a row of the run
     keys     int64, the row keys of the default layout; `samples` how many results of a prompt are wanted
+    kinds    int64, the prompt that each row comes from
+    inputs   further inputs of the model, a line a row where they go with the rows
     stops    the stop rules as data
     """
 
@@ -56,7 +58,10 @@ class Opening:
         rows: Sequence[Sequence[int]],
         *,
         keys: Sequence[int],
+        kinds: Sequence[int],
         sample_indices: Sequence[int],
+        inputs: Mapping[str, Any],
+        encoder_lengths: Sequence[int] | None,
         samples: int,
         stops: Sequence[Step],
         seed: int | None,
@@ -64,6 +69,7 @@ class Opening:
     ) -> None:
         self._setting, self._pipeline = setting, pipeline
         self._rectangle = pipeline.compatibility == "hf"
+        self._inputs, self._encoder_lengths, self._kinds = inputs, encoder_lengths, kinds
         self._feeds: list[Feed] = []
         model, use = setting.model.facts, pipeline.effective_strategy
         laid_out, mask = self._layout(rows)
@@ -141,7 +147,9 @@ class Opening:
         if limit is not None:
             history.reserve(limit)
         # transformers repeats the rows before the prompt is fed; its rounding is that of the whole batch.
-        feed = Feed(model, history, limit=limit, attention_mask=mask, share=not self._rectangle)
+        alike = None if self._rectangle else torch.tensor(self._kinds, device=history.tokens.device)
+        inputs = self._inputs if model is self._setting.model or model.facts.encoder is not None else {}
+        feed = Feed(model, history, limit=limit, attention_mask=mask, model_inputs=inputs, kinds=alike)
         self._feeds.append(feed)
         return feed
 
@@ -156,6 +164,8 @@ class Opening:
             tokenizer=self._setting.tokenizer,
             max_length=model.facts.max_length,
             padding=None if mask is None else (mask == 0).sum(-1),  # (R, T) -> (R,)
+            encoder_ids=self._inputs.get("encoder_ids"),
+            encoder_lengths=self._encoder_lengths,
         )
 
     def _layout(

@@ -71,6 +71,8 @@ def provide_strategies() -> list[StrategySpec]:
 def provide_recipes() -> list[RecipeSource]:
     return [
         RecipeSource("tight", "acme_for_recipes_data:tight.yaml"),
+        RecipeSource("wider", "acme_for_recipes_data:wider.yaml"),
+        RecipeSource("outside", "acme_for_recipes_data:outside.yaml"),
         RecipeSource("lost", "acme_for_recipes_data:no/such.yaml"),
         RecipeSource("nowhere", "no_such_package_at_all:x.yaml"),
     ]

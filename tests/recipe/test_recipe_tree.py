@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decodery.recipe.report import Problems, Source
+from decodery.recipe.report import Problems
 from decodery.recipe.syntax.nodes import (
     MAX_DEPTH,
     MAX_NODES,
@@ -26,7 +26,7 @@ from decodery.recipe.tree import parse
 
 def tree(raw: str | bytes) -> tuple[Node | None, list[tuple[str, int, int]]]:
     problems = Problems()
-    found = read(raw, Source("r.yaml"), problems)
+    found = read(raw, "r.yaml", problems)
     root = parse(found[1], found[0], problems) if found else None
     return root, [(p.code, p.line, p.column) for p in problems]
 

@@ -38,7 +38,7 @@ def check_tree(root: MappingNode, names: Names, problems: Problems) -> Checked:
     needed = root.get("requires")
     if needed is not None:
         # lazy: few recipes need packaging
-        from .requires import required  # noqa: PLC0415
+        from .compose.requires import required  # noqa: PLC0415
 
         fields["requires"], names.absent = required(needed.value, problems)
     for entry in root.entries:

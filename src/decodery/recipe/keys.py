@@ -7,10 +7,10 @@ DEFAULTS = "strategy: greedy\nstop: [eos, max_new_tokens: 256]"
 SETTABLE = (
     "name",
     "description",
+    "compat",
     "strategy",
     "processors",
     "stop",
-    "compat",
     "on_bad_row",
     "include_stop",
 )

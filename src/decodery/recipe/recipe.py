@@ -14,10 +14,10 @@ from ..host.registry import Host
 from .check import MAX_SEED, Checked, check_tree
 from .compose import overrides as command_line
 from .compose.layers import compose
+from .compose.sources import Found, Place, fetch
 from .keys import VERSION
 from .names import Names
 from .report import Problem, Problems, render
-from .sources import Found, Place, fetch
 from .syntax.nodes import MappingNode
 from .syntax.write import canonical_json, document
 from .written import as_data, fingerprinted
@@ -102,7 +102,7 @@ class Recipe:
         try:
             text = document(data)
         except NotSerializable as error:
-            problem = Problem(error.message, error.remedy, "not-data", source="<dict>")
+            problem = Problem(error.message, error.remedy, "<dict>", code="not-data")
             raise RecipeError(render([problem]), [problem]) from None
         return cls.loads(text, source="<dict>", overrides=overrides, folder=folder, host=host)
 

@@ -63,13 +63,13 @@ class Problem:
     """
 
     message: str
-    remedy: str
-    code: Code
+    remedy: str = ""
     source: str = "<string>"
     line: int = 0
     column: int = 0
     length: int = 0
     path: str = ""
+    code: Code = "bad-value"
     snippet: str = ""
     caret: tuple[int, int] = (0, 1)
     notes: tuple[str, ...] = ()
@@ -90,12 +90,12 @@ class Problem:
         return cls(
             message,
             remedy,
-            code,
             source.name,
             span.line,
             span.column,
             span.length,
             path,
+            code,
             snippet,
             caret,
             tuple(_extenders(source)),

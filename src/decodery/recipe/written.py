@@ -28,7 +28,7 @@ def as_data(recipe: Recipe, *, filled: bool = False) -> dict[str, object]:
         data["requires"] = list(recipe.requires)
     if recipe.compat is not None or filled:
         data["compat"] = recipe.compat
-    written = _filled if filled else _short
+    written = _filled if filled else short
     data["strategy"] = written(recipe.strategy)
     if recipe.processors or filled:
         data["processors"] = [written(step) for step in recipe.processors]
@@ -46,7 +46,7 @@ def fingerprinted(use: Step | StrategyUse) -> dict[str, object]:
     return {"name": name, "version": use.spec.version, "params": plain(param_values(use.params))}
 
 
-def _short(use: Step | StrategyUse) -> object:
+def short(use: Step | StrategyUse) -> object:
     """The shortest form: `eos`, `{temperature: 0.7}` where only the first parameter is set, else all set."""
     name = _name(use)
     values = {key: plain(value) for key, value in non_default_values(use.params).items()}

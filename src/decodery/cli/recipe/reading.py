@@ -8,8 +8,8 @@ from typing import Any
 
 from ...contracts.errors import DecoderyError, RecipeError
 from ...host.registry import Host
+from ...recipe.compose.sources import Found, Place, fetch
 from ...recipe.recipe import Recipe, examine
-from ...recipe.sources import Found, Place, fetch
 from ...recipe.syntax.text import MAX_BYTES
 from ..prompts import read_bytes
 

@@ -8,12 +8,12 @@ from ...host.registry import Host
 from ..keys import DEFAULTS
 from ..names import Names
 from ..report import Problems, Source, Span
-from ..sources import Found, NotFound, fetch_base
 from ..syntax.nodes import Budget, Entry, MappingNode, Node, ScalarNode, SequenceNode, is_refused
 from ..syntax.text import read
 from ..tree import parse
-from ..version import is_version
 from . import patch
+from .sources import Found, NotFound, fetch_base
+from .version import is_version
 
 MAX_CHAIN = 8
 """Files that extend one another. Nobody can follow more, and each costs time."""
@@ -49,6 +49,12 @@ def compose(found: Found, host: Host, names: Names, problems: Problems) -> Compo
     return Composed(root, whole)
 
 
+def own_tree(found: Found) -> MappingNode:
+    """What the file says itself, without what it extends; for a file that has been read without problems."""
+    root = _read(found, None, Budget(), Problems())
+    return root if root is not None else MappingNode(Span(Source(found.name)))
+
+
 def _defaults() -> MappingNode:
     """The defaults as a tree, so that patches and overrides reach them like anything else."""
     made = parse(DEFAULTS, Source("<default>", tuple(DEFAULTS.split("\n"))), Problems())
@@ -82,7 +88,7 @@ def _chain(found: Found, host: Host, problems: Problems) -> tuple[list[_File], b
 
 def _read(found: Found, via: Span | None, budget: Budget, problems: Problems) -> MappingNode | None:
     before = len(problems)
-    text = read(found.raw, Source(found.name, via=via), problems, budget)
+    text = read(found.raw, found.name, problems, via=via, budget=budget)
     if text is None:
         return None
     source, clean = text

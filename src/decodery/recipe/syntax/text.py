@@ -22,13 +22,19 @@ _MOST_REPORTED = 10
 
 
 def read(
-    raw: str | bytes, source: Source, problems: Problems, budget: Budget | None = None
+    raw: str | bytes,
+    name: str,
+    problems: Problems,
+    *,
+    via: Span | None = None,
+    budget: Budget | None = None,
 ) -> tuple[Source, str] | None:
     """The text of a recipe and its lines, or None when there is nothing to go on with.
 
-    `source` has no lines yet. Refused characters are reported and replaced, so that the rest of the file can
-    still be checked.
+    `via` is the place that extends it. Refused characters are reported and replaced, so that the rest of the file
+    can still be checked.
     """
+    source = Source(name, via=via)
     budget = budget or Budget()
     budget.bytes += len(raw)  # characters of a text at first, which are fewer than its bytes
     if budget.bytes <= MAX_BYTES and isinstance(raw, str):

@@ -7,9 +7,9 @@ import importlib.metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
-from ..host.loader import normalise
-from .report import Problems
-from .syntax.nodes import Node, ScalarNode, SequenceNode, is_refused
+from ...host.loader import normalise
+from ..report import Problems
+from ..syntax.nodes import Node, ScalarNode, SequenceNode, is_refused
 
 _LONGEST = 200
 _EXAMPLE = 'write a package and its versions, for example "acme-decode>=0.3,<1"'

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ..contracts.errors import DecoderyError, PluginError, RecipeError, UnknownName
-from ..contracts.specs import RecipeSource
-from ..host.registry import Host
-from .names import QUALIFIED
-from .report import Problem, render
-from .syntax.text import MAX_BYTES
+from ...contracts.errors import DecoderyError, PluginError, RecipeError, UnknownName
+from ...contracts.specs import RecipeSource
+from ...host.registry import Host
+from ..names import QUALIFIED
+from ..report import Problem, render
+from ..syntax.text import MAX_BYTES
 
 _SUFFIXES = (".yaml", ".yml")
 _ENOUGH = MAX_BYTES + 1  # one byte more than is allowed, so that the limit can be seen to be passed
@@ -65,7 +65,7 @@ def fetch(source: str | os.PathLike[str], host: Host) -> Found:
                 return _registered(text, host)
             raise
     except NotFound as error:
-        problem = Problem(error.message, error.remedy, "not-found", source=text)
+        problem = Problem(error.message, error.remedy, text, code="not-found")
         raise RecipeError(render([problem]), [problem]) from None
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .keys import VERSION
-from .report import Problems, Span
-from .syntax.nodes import MappingNode, ScalarNode, is_refused
+from ..keys import VERSION
+from ..report import Problems, Span
+from ..syntax.nodes import MappingNode, ScalarNode, is_refused
 
 
 def is_version(root: MappingNode, problems: Problems) -> bool:

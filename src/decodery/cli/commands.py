@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from . import arguments
 from .console import is_terminal
+from .recipe import arguments as recipe_arguments
 
 
 class _Through(Exception):
@@ -82,8 +83,9 @@ def build() -> typer.Typer:
     plugins.command("list", cls=_Command)(arguments.plugins_list)
     plugins.command("show", cls=_Command)(arguments.plugins_show)
     plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
-    recipe = _group(app, "recipe", "Recipes: check.")
-    recipe.command("check", cls=_Command)(arguments.recipe_check)
+    recipe = _group(app, "recipe", f"Recipes: {', '.join(recipe_arguments.COMMANDS)}.")
+    for name, command in recipe_arguments.COMMANDS.items():
+        recipe.command(name, cls=_Command)(command)
     return app
 
 

@@ -1,0 +1,13 @@
+"""What this package gives decodery. Free of torch: the records point at their code by string."""
+
+from decodery import hookimpl
+from decodery.contracts.specs import StepSpec
+
+from .specs.cutting import cutting
+from .specs.shaping import shaping
+
+
+@hookimpl
+def provide_steps() -> list[StepSpec]:
+    """Processors and stop rules."""
+    return [*cutting(), *shaping()]

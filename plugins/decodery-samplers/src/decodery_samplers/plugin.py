@@ -4,10 +4,12 @@ from decodery import hookimpl
 from decodery.contracts.specs import StepSpec
 
 from .specs.cutting import cutting
+from .specs.penalties import penalties
 from .specs.shaping import shaping
+from .specs.text import text
 
 
 @hookimpl
 def provide_steps() -> list[StepSpec]:
     """Processors and stop rules."""
-    return [*cutting(), *shaping()]
+    return [*text(), *penalties(), *cutting(), *shaping()]

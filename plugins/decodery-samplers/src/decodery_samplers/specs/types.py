@@ -45,3 +45,5 @@ Biases = Annotated[
     BeforeValidator(_pairs),
 ]
 """A mapping of tokens (ids, or ids in digits, or texts) to numbers; always held as a tuple of pairs."""
+Ids = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_many)]
+"""Token ids, one or a list of them, or none."""

@@ -19,6 +19,11 @@ class Vocabulary:
     """The text of every token, as it reads after another token. Never changes, so that copies are itself."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        if tokenizer.size < 1:
+            raise InvalidInput(
+                "the tokenizer does not say how many tokens it has, so texts cannot be looked up in it",
+                remedy="give it an attribute vocab_size, or give token ids",
+            )
         self.tokenizer = tokenizer
         self.texts = _texts(tokenizer)
 

@@ -59,7 +59,7 @@ def dry(
     return scores.index_put(at, scores[at] - off)
 
 
-class Dry(Following):
+class Dry(Following[SuffixAutomaton]):
     """`multiplier` = 0 changes nothing. `window` = 0 is the whole text.
 
     `breakers` are ids or texts; a text breaks wherever it is completed, inside of a token or over several. Breakers

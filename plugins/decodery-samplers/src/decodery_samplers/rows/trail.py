@@ -68,10 +68,10 @@ class Trail(Generic[M]):
             self._read[row] = max(self._read[row] - count, 0)
 
 
-class Following:
+class Following(Generic[M]):
     """A step whose state is a `Trail`."""
 
-    trail: Trail[Machine]
+    trail: Trail[M]
 
     def observe(self, tokens: Tensor, active: Tensor) -> None:
         """(R,) int64, (R,) bool: the ids of the next call say it."""

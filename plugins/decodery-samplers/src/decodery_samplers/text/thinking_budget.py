@@ -80,7 +80,7 @@ class Mark:
         return text.find(self._text, max(len(text) - len(new) - len(self._text) + 1, 0)) >= 0
 
 
-class ThinkingBudget(Following):
+class ThinkingBudget(Following[Thought]):
     """From `budget` tokens after `open` on, the tokens of `close` are the only ones, until it is complete.
 
     The prompt may open the thought. A closing text of the model's own ends it as well. vLLM's and llama.cpp's

@@ -30,7 +30,7 @@ FACTS = frozenset(
         "rng",
     }
 )
-"""What a step may ask for with `needs`. Handed over by keyword, by these names:
+"""What a step may ask for with `needs`, or with `wants` when it can do without. Handed over by keyword, by these names:
 
 eos            tuple[int, ...], empty when unknown
 pad            int | None
@@ -60,7 +60,8 @@ compilable       traces under torch.compile and CUDA graphs: no host sync, no Py
 class StepSpec:
     """A processor or a stop rule.
 
-    `factory` is called at each bind, with keywords only: the fields of `params`, then the facts in `needs`.
+    `factory` is called at each bind, with keywords only: the fields of `params`, then the facts in `needs`, then
+    those in `wants`, which are None where they are not known.
     `finish_reason` is what a row that this stop rule ended reports (the rule's name unless given).
     """
 
@@ -76,9 +77,10 @@ class StepSpec:
     version: int = 1
     aliases: tuple[str, ...] = ()
     finish_reason: str = ""
+    wants: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        unknown = sorted((self.needs - FACTS) | (self.traits - TRAITS))
+        unknown = sorted(((self.needs | self.wants) - FACTS) | (self.traits - TRAITS))
         if unknown:
             raise PluginError(
                 f"step {self.name!r} declares {unknown}, which are neither facts nor traits",
@@ -94,6 +96,7 @@ class StrategySpec:
     `roles` names further models it needs ("draft"); `min_keep` is the least number of tokens that filters must leave,
     a number or a function of the run's facts (their attributes are named as in `FACTS`). `ranks`: whole texts compete,
     so the run has a row a prompt and the results come by `Run.emit`.
+    `needs` and `wants` are a step's.
     """
 
     name: str
@@ -108,6 +111,7 @@ class StrategySpec:
     ranks: bool = False
     version: int = 1
     aliases: tuple[str, ...] = ()
+    wants: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def bind_strategy(use: StrategyUse, facts: Facts, roles: frozenset[str] = frozen
             remedy=f"Decoder(model, recipe, models={{{missing[0]!r}: ...}}), or --role {missing[0]}=MODEL",
         )
     factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
-    return factory(**param_values(use.params), **facts.take(use.spec.needs, use.spec.name))
+    return factory(**param_values(use.params), **facts.given(use.spec))
 
 
 def owns_loop(use: StrategyUse) -> bool:
@@ -72,7 +72,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         )
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
     try:
-        instances = [factory(**values, **row.take(spec.needs, spec.name)) for row in rows]
+        instances = [factory(**values, **row.given(spec)) for row in rows]
     except DecoderyError:
         raise
     except Exception as error:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..contracts.errors import InvalidInput
 from ..contracts.protocols import Rng, Tokenizer
+from ..contracts.specs import StepSpec, StrategySpec
 from .rng import RowRng, StepRng
 
 _REMEDY = {
@@ -44,6 +45,10 @@ class Facts:
             if value is None and need in _REMEDY:
                 raise InvalidInput(f"{owner!r} needs {need}, which is not known here", remedy=_REMEDY[need])
         return taken
+
+    def given(self, spec: StepSpec | StrategySpec) -> dict[str, Any]:
+        """What the record asks for: `needs` or an error, `wants` or None."""
+        return {**{want: getattr(self, want) for want in spec.wants}, **self.take(spec.needs, spec.name)}
 
     def of_step(self, name: str) -> Facts:
         """The facts as one step gets them: with random numbers of its own."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..contracts.errors import DecoderyError, PluginError
+from ..contracts.lowering import Lowered
 from .copying import fresh_copy
 from .rng import StepRng
 
@@ -56,8 +57,10 @@ class BoundStep(ABC):
         trusted: bool,
         stateless: bool,
         reason: str = "",
+        lowered: tuple[Lowered, ...] | None = None,
     ) -> None:
         self.name, self.role, self.instances = name, role, list(instances)
+        self.lowered = lowered
         self.trusted, self.stateless, self.reason = trusted, stateless, reason
 
     @abstractmethod

@@ -135,7 +135,8 @@ class Call:
             result_row(self._run, row, origin, self._rules, self._logprobs, self._scores)
             for row, origin in enumerate(self._origins)
         ]
-        return Generation(rows, self._setting.filler, self._seed, self._setting.model.facts.device)
+        device = self._setting.model.facts.device
+        return Generation(rows, self._setting.filler, self._seed, device, self._plan.fallbacks)
 
     # -- laying out -------------------------------------------------------------------------------------------
 
@@ -157,7 +158,9 @@ class Call:
         )
         self._strategy = bind_strategy(self._use, facts)
         least = strategy_min_keep(self._use, facts)
-        plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
+        bound = bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least)
+        plan = self._plan = Plan(bound)
+        plan.fuse(self._use.spec.draw, pipeline.host, model.device, history.prompt_lengths)
         stops = bind_steps(stop_rules(pipeline, wishes.max_new_tokens), facts, rectangle=self._rectangle)
         self._rules = _text_rules(setting.tokenizer, stops, pipeline.include_stop)
         self._check_layout()

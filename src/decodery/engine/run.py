@@ -49,6 +49,10 @@ class Run:
         self._token_observers: list[TokenObserver] = who_want(observers, "tokens")
         self._score_observers: list[ScoreObserver] = who_want(observers, "scores")
         self._step_observers: list[StepObserver] = who_want(observers, "steps")
+        # Whoever looks at processed scores must be shown some: then every step is asked.
+        self._scores_unseen = not (self._score_observers or self._step_observers) and all(
+            rule.trusted and rule.name != "confidence" for rule in stops
+        )
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
         self._active: list[int] = []
@@ -113,6 +117,12 @@ class Run:
         return self._scores
 
     def pick(self) -> Tensor:
+        if self._scores is None and self._scores_unseen:
+            logits = self.logits()  # which rows are due is known with them
+            tokens, scores = self._plan.pick(self._view(), logits, self.rng)
+            if tokens is not None:
+                return tokens
+            self._scores = self._checked(logits, scores)
         scores = self.scores()
         return checked_tokens(self._strategy.choose(scores, self.rng), scores, type(self._strategy).__name__)
 
@@ -150,7 +160,8 @@ class Run:
         self.rng.select(
             rows, torch.tensor(_earlier_copies(host_rows), device=rows.device), self._history.steps
         )
-        for step in (*self._plan.processors, *self._stops):
+        self._plan.select(rows, host_rows)
+        for step in self._stops:
             step.select(rows, host_rows)
         for observer in self._observers:
             if hasattr(observer, "on_select"):
@@ -176,7 +187,8 @@ class Run:
                 )
         self._history.rewind(counts, host_counts)
         self._feed.rewind(host_counts)
-        for step in (*self._plan.processors, *self._stops):
+        self._plan.rewind(counts)
+        for step in self._stops:
             step.rewind(counts)
         for observer in self._observers:
             if hasattr(observer, "on_rewind"):

@@ -7,6 +7,7 @@ import pluggy
 from ..contracts.specs import AdapterSpec, RecipeSource, StepSpec, StrategySpec
 from .processors import history_readers, samplers
 from .stop_rules import stop_rules
+from .strategies.records import strategies
 
 # Made here, as the host is on a floor of its own; an outsider imports the same marker as `decodery.hookimpl`.
 hookimpl = pluggy.HookimplMarker("decodery")
@@ -29,21 +30,8 @@ def provide_steps() -> list[StepSpec]:
 
 @hookimpl
 def provide_strategies() -> list[StrategySpec]:
-    """Per-token strategies."""
-    return [
-        StrategySpec(
-            name="greedy",
-            factory="decodery.builtin.strategies.greedy:Greedy",
-            draw="argmax",
-            summary="takes the best token at each step",
-        ),
-        StrategySpec(
-            name="sample",
-            factory="decodery.builtin.strategies.sample:Sample",
-            draw="categorical",
-            summary="draws each token from the probabilities that the processors leave",
-        ),
-    ]
+    """Ways of choosing tokens."""
+    return strategies()
 
 
 @hookimpl

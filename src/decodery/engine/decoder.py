@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from ..contracts.errors import InvalidInput
-from ..contracts.protocols import Observer
+from ..contracts.protocols import DecodableModel, Observer
 from ..host.registry import Host
 from ..models.options import check_model
 from ..recipe.recipe import Recipe
-from .call import Call, Setting, Wishes, check_wishes
+from .calls.call import Call
+from .calls.opening import Setting
+from .calls.wishes import Wishes, check_wishes
 from .inspect import connect_model
 from .io.arguments import as_device, as_eos
 from .io.generation import Generation
@@ -33,6 +35,8 @@ class Decoder:
     recipe        a path, the name of a recipe in the box, a Recipe, a Pipeline, a dict; None is greedy
     tokenizer     transformers', `tokenizers`', or any object with encode and decode; needed for text only
     adapter       how to drive the model: "auto", a name, or {"name": ..., **options}
+    models        further models by the roles that a strategy names: {"draft": small}; a model, or a Decoder whose
+                  adapter and options are to be used
     vocab_size, eos_token_id, pad_token_id, max_length
                   facts of the model, where it does not say them itself
     device        moves the model there first
@@ -47,6 +51,7 @@ class Decoder:
         *,
         tokenizer: Any = None,
         adapter: str | Mapping[str, Any] = "auto",
+        models: Mapping[str, Any] | None = None,
         vocab_size: int | None = None,
         eos_token_id: int | Sequence[int] | None = None,
         pad_token_id: int | None = None,
@@ -76,7 +81,11 @@ class Decoder:
             (p for p in (pad_token_id, facts.pad, known.pad if known else None) if p is not None), None
         )
         self._bos = facts.bos if facts.bos is not None else known.bos if known else None
-        self._setting = Setting(self.model, known, eos, pad)
+        roles = {
+            role: connected_role(role, other, facts.vocab_size, device, self.host)
+            for role, other in (models or {}).items()
+        }
+        self._setting = Setting(self.model, known, eos, pad, roles)
         if known and facts.vocab_size is not None and known.size > facts.vocab_size:
             raise InvalidInput(
                 f"the tokenizer has {known.size} tokens, the model's vocabulary {facts.vocab_size}",
@@ -87,7 +96,7 @@ class Decoder:
         self,
         prompts: Prompts,
         *,
-        n: int = 1,
+        n: int | None = None,
         seed: int | None = None,
         seeds: Sequence[int] | None = None,
         max_new_tokens: int | None = None,
@@ -98,25 +107,29 @@ class Decoder:
         """Decode every prompt to its end.
 
         prompts         text, texts, token ids (one list or several), LongTensor (T,) or (B, T)
-        n               samples of each prompt; they stand together in the result
+        n               samples of each prompt (1, or what the recipe's strategy says); they stand together
         seed, seeds     one for the call, or one a prompt: a row's draws depend on nothing else
         max_new_tokens  in place of the recipe's
         logprobs        K: each token's log-probability, raw and processed, and the K best of each
         return_scores   keep the processed scores
 
+        Ctrl-C ends the call early: rows that are not finished say "interrupted".
         Raises `InvalidInput` for a prompt that cannot be used, `BadRow` for NaN or fully banned scores.
         """
         wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, return_scores, observers)
         call = self._call(prompts, wishes)
-        for _ in call.steps():
-            pass
+        try:
+            for _ in call.steps():
+                pass
+        except KeyboardInterrupt:
+            pass  # what was decoded by now is worth having: unfinished rows say "interrupted"
         return call.result()
 
     def stream(
         self,
         prompts: Prompts,
         *,
-        n: int = 1,
+        n: int | None = None,
         seed: int | None = None,
         seeds: Sequence[int] | None = None,
         max_new_tokens: int | None = None,
@@ -161,6 +174,26 @@ class Stream:
     def result(self) -> Generation:
         """What was decoded so far; rows that are not finished say "interrupted"."""
         return self._call.result()
+
+
+def connected_role(
+    role: str, model: Any, vocab_size: int | None, device: torch.device | str | None, host: Host
+) -> DecodableModel:
+    """A further model, ready to open sessions. Raises `InvalidInput` when its vocabulary is another one."""
+    if isinstance(model, Decoder):
+        connected = model.model
+    else:
+        check_model(model)
+        if device is not None and hasattr(model, "to"):
+            model = model.to(as_device(device))
+        connected = connect_model(model, device=device, host=host)[0]
+    other = connected.facts.vocab_size
+    if None not in (other, vocab_size) and other != vocab_size:
+        raise InvalidInput(
+            f"the model of the role {role!r} has {other} tokens, the decoded one {vocab_size}",
+            remedy="use models of one tokenizer; vocab_size= of a Decoder of its own cuts a padded vocabulary",
+        )
+    return connected
 
 
 def as_pipeline(recipe: RecipeLike | None, host: Host) -> Pipeline:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..contracts.errors import DecoderyError, PluginError
+from ..contracts.lowering import Lowered
 from .copying import fresh_copy
 from .rng import StepRng
 
@@ -58,8 +59,10 @@ class BoundStep(ABC):
         stateless: bool,
         ids_only: bool = False,
         reason: str = "",
+        lowered: tuple[Lowered, ...] | None = None,
     ) -> None:
         self.name, self.role, self.instances = name, role, list(instances)
+        self.lowered = lowered
         self.trusted, self.stateless, self.ids_only, self.reason = trusted, stateless, ids_only, reason
 
     @abstractmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..contracts.errors import DecoderyError, InvalidInput, PluginError
+from ..contracts.lowering import Lowered, as_lowered
 from ..contracts.params import param_values
-from ..contracts.specs import resolve
+from ..contracts.specs import StepSpec, resolve
 from ..contracts.steps import Step, StrategyUse
 from .apply import BoundStep, PerRow, way
 from .facts import Facts
@@ -89,7 +91,28 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         stateless="stateless" in spec.traits,
         ids_only="ids_only" in spec.traits,
         reason=reason,
+        lowered=_lowered(spec, name, step.params, values, facts),
     )
+
+
+def _lowered(
+    spec: StepSpec, name: str, params: object | None, values: Mapping[str, object], facts: Facts
+) -> tuple[Lowered, ...] | None:
+    """What the planner is told of the step; None where nothing is."""
+    if spec.lowering is None:
+        return None
+    if params is not None and values != param_values(params):
+        params = replace(params, **values)  # type: ignore[type-var]
+    lowering = resolve(spec.lowering, f"step {spec.name!r}")
+    try:
+        return as_lowered(lowering(params, facts), name)
+    except DecoderyError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"the lowering of {name!r} failed: {type(error).__name__}: {error}",
+            remedy="return None for what it cannot describe",
+        ) from error
 
 
 def _distinct_names(steps: Sequence[Step]) -> list[str]:

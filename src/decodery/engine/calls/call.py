@@ -82,7 +82,8 @@ class Call:
         """The rows, in order; what is not finished yet says "interrupted"."""
         found = [result for part in self._parts for result in part.results()]
         rows = [row for _, row in sorted(found, key=lambda result: result[0])]
-        return Generation(rows, self._setting.filler, self._seed, self._setting.model.facts.device)
+        fallbacks = sum(part.fallbacks for part in self._parts)
+        return Generation(rows, self._setting.filler, self._seed, self._setting.model.facts.device, fallbacks)
 
 
 def stop_rules(pipeline: Pipeline, max_new_tokens: int | None) -> tuple[Step, ...]:

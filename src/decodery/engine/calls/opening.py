@@ -79,6 +79,7 @@ class Opening:
         self.strategy = bind_strategy(use, facts, frozenset(setting.roles))
         least = strategy_min_keep(use, facts)
         plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
+        plan.fuse(use.spec.draw, pipeline.host, model.device, history.prompt_lengths)
         rules = bind_steps(stops, facts, rectangle=self._rectangle)
         self.texts = _text_rules(setting.tokenizer, rules, pipeline.include_stop)
         limits = row_limits(rules, history, model.max_length)

@@ -110,6 +110,11 @@ class Part:
             for sample, row in enumerate(rows)
         ]
 
+    @property
+    def fallbacks(self) -> int:
+        """See `Generation.fallbacks`."""
+        return self._run.fallbacks
+
     def _check(self) -> None:
         """A strategy leaves a row for each that it was given, or has emitted as many results as were wanted."""
         if self._ranks:

@@ -82,8 +82,10 @@ def build() -> typer.Typer:
     plugins.command("list", cls=_Command)(arguments.plugins_list)
     plugins.command("show", cls=_Command)(arguments.plugins_show)
     plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
-    recipe = _group(app, "recipe", "Recipes: check.")
+    recipe = _group(app, "recipe", "Recipes: check, import, export.")
     recipe.command("check", cls=_Command)(arguments.recipe_check)
+    recipe.command("import", cls=_Command)(arguments.recipe_import)
+    recipe.command("export", cls=_Command)(arguments.recipe_export)
     return app
 
 

@@ -6,7 +6,6 @@ lets a value pass in silence (`top_p: 1.5`).
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,35 +13,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...contracts.errors import InvalidInput, RecipeError
-from ...contracts.params import param_values
 from ...host.registry import Host
 from ..report import Problem, Problems, Source, render
 from ..syntax.text import MAX_BYTES
 from ..syntax.text import read as read_text
-from ..syntax.write import plain
 from .common.format import Format
 from .common.given import Given, from_json, from_mapping
-from .common.hf_keys import BELONGS_ELSEWHERE, NOTHING, PROCESSORS, RENORMALIZE, SAMPLERS, WATERMARKS
-from .common.keys import ANY, FLAG, IDS, INTEGER, NUMBER, TEXTS, Key, Knob
+from .common.keys import FLAG, IDS
 from .common.reading import Read, Reading
-from .common.writing import Writing, Written
+from .engines.hf_keys import (
+    BELONGS_ELSEWHERE,
+    DEFAULT_NEW_TOKENS,
+    ENGINE,
+    NOTHING,
+    PROCESSORS,
+    RENORMALIZE,
+    SAMPLERS,
+    STOPS,
+    STRATEGIES,
+    WATERMARKS,
+)
+from .engines.hf_write import write
 
 if TYPE_CHECKING:
-    from ..recipe import Recipe
+    pass
 
-ENGINE = "transformers"
-DEFAULT_NEW_TOKENS = 20
-BEAMS = ("num_beams", "length_penalty", "early_stopping", "num_return_sequences")
-STRATEGIES = {
-    "beam": BEAMS,
-    "beam_sample": BEAMS,
-    "diverse_beam": (*BEAMS, "num_beam_groups", "diversity_penalty"),
-    "constrained_beam": (*BEAMS, "force_words_ids"),
-    "contrastive": ("top_k", "penalty_alpha"),
-    "dola": ("dola_layers",),
-    "prompt_lookup": ("prompt_lookup_num_tokens", "max_matching_ngram_size"),
-}
-"""Strategy -> the keys that are its parameters."""
 _UNUSED = {
     "length_penalty": "no effect without beams",
     "early_stopping": "no effect without beams",
@@ -51,13 +46,6 @@ _UNUSED = {
     "penalty_alpha": "no effect without top_k above 1, greedy and one beam",
     "max_matching_ngram_size": "no effect without prompt_lookup_num_tokens",
 }
-STOPS = (
-    Knob("max_new_tokens", (Key("max_new_tokens", "max_new_tokens", INTEGER),)),
-    Knob("max_length", (Key("max_length", "max_length", INTEGER),)),
-    Knob("max_time", (Key("max_time", "max_time", NUMBER),)),
-    Knob("stop_strings", (Key("stop_strings", "stop_strings", TEXTS),)),
-    Knob("stop_token_ids", (Key("eos_token_id", "stop_token_ids", IDS),)),
-)
 
 
 def read(cfg: object, host: Host | None = None) -> Read:
@@ -223,77 +211,6 @@ def _facts(reading: Reading) -> None:
         if pad is not None and pad >= 0:
             reading.decoder["pad_token_id"] = pad
         reading.dropped("pad_token_id", f"a fact about the model; Decoder(pad_token_id={pad}) says it")
-
-
-def write(recipe: Recipe) -> Written:
-    """generation_config.json for `generate`; the report says what it cannot hold."""
-    writing = Writing(ENGINE, recipe)
-    samples = _write_strategy(writing)
-    unlike = {} if samples else {k.step: "generate applies it only with do_sample" for k in SAMPLERS}
-    order = (*PROCESSORS, *(SAMPLERS if samples else ()), *_MARKS, RENORMALIZE)
-    writing.processors(order, unlike=unlike)
-    _pack_watermark(writing)
-    _write_stops(writing)
-    writing.settings(keeps_stop_string=True)
-    if recipe.compat is None and samples:
-        writing.note(
-            "compat", None, "approximated", note="generate draws from torch's generator, row by row otherwise"
-        )
-    return writing.finish(json.dumps(writing.keys, indent=2, ensure_ascii=False) + "\n")
-
-
-_MARKS = tuple(
-    Knob(step, tuple(Key(f"{step}.{name}", name, ANY) for name in names))
-    for step, names in WATERMARKS.items()
-)
-
-
-def _write_strategy(writing: Writing) -> bool:
-    """Write the mode -> whether it samples."""
-    use = writing.recipe.strategy
-    name = use.spec.name
-    samples = name in ("sample", "beam_sample")
-    writing.keys["do_sample"] = samples
-    values = {key: value for key, value in param_values(use.params).items() if value is not None}
-    if name in ("greedy", "sample"):
-        writing.note("strategy", name, "exact", f"do_sample = {str(samples).lower()}")
-    elif name in STRATEGIES and set(values) <= set(STRATEGIES[name]):
-        writing.keys.update({key: plain(value) for key, value in values.items()})
-        writing.note("strategy", name, "exact", ", ".join(values))
-    else:
-        writing.note("strategy", name, "dropped", "greedy", "generate has no such strategy")
-    if use.seed is not None:
-        writing.note(
-            "strategy.seed", use.seed, "dropped", note=f"before generate: torch.manual_seed({use.seed})"
-        )
-    return samples
-
-
-def _pack_watermark(writing: Writing) -> None:
-    packed = {key.partition(".")[2]: writing.keys.pop(key) for key in list(writing.keys) if "." in key}
-    if packed:
-        writing.keys["watermarking_config"] = packed
-
-
-def _write_stops(writing: Writing) -> None:
-    writing.stops(STOPS)
-    if "stop_strings" in writing.keys and not writing.recipe.include_stop:
-        writing.note("include_stop", False, "approximated", note="generate keeps the stop string")
-    both = writing.has_stop("eos") and writing.has_stop("stop_token_ids")
-    if both:
-        writing.note(
-            "stop.eos", None, "approximated", note="eos_token_id must hold the model's own ends as well"
-        )
-    elif writing.has_stop("eos"):
-        writing.note("stop.eos", None, "exact", note="the model's own eos_token_id")
-    elif not writing.has_stop("stop_token_ids"):
-        writing.note("(no eos)", None, "dropped", note="generate always ends at the model's eos_token_id")
-    if "max_new_tokens" in writing.keys and "max_length" in writing.keys:
-        del writing.keys["max_length"]
-        writing.note("stop.max_length", None, "dropped", note="generate heeds max_new_tokens alone")
-    elif not {"max_new_tokens", "max_length"} & set(writing.keys):
-        note = f"generate ends after {DEFAULT_NEW_TOKENS} new tokens when nothing is said"
-        writing.note("(no limit)", None, "dropped", note=note)
 
 
 FORMAT = Format("hf", "Hugging Face's generation_config.json", _read_text, write)

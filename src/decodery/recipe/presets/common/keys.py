@@ -28,7 +28,8 @@ class Kind:
 @dataclass(frozen=True, slots=True)
 class Key:
     """`param` is any accepted name of the step's parameter. `default` is what the engine takes where the key is
-    missing. `scale`: the foreign unit is 10**scale of ours. `least` and `most` are what the engine takes."""
+    missing. `scale`: the foreign unit is 10**scale of ours. `least` and `most` are what the engine takes. A
+    `shared` key belongs to several knobs; whoever reads it reports on it once."""
 
     name: str
     param: str
@@ -37,6 +38,7 @@ class Key:
     scale: int = 0
     least: float = -math.inf
     most: float = math.inf
+    shared: bool = False
 
     def read(self, value: object) -> object:
         """The parameter. Raises `Refused`."""
@@ -146,13 +148,17 @@ def _biases(value: object) -> tuple[tuple[tuple[int, ...], float], ...]:
 
 
 def _written_biases(pairs: Any) -> dict[str, float]:
-    if isinstance(pairs, Mapping):
-        return {str(token): bias for token, bias in pairs.items()}
     if any(len(sequence) != 1 for sequence, _ in pairs):
         raise CannotWrite("a sequence of several tokens has no place there")
     if len({sequence for sequence, _ in pairs}) < len(pairs):
         raise CannotWrite("a token with two biases has no place there")
     return {str(sequence[0]): bias for sequence, bias in pairs}
+
+
+def _written_tokens(pairs: Any) -> dict[str, float]:
+    if any(isinstance(token, str) for token, _ in pairs):
+        raise CannotWrite("a token given as text has no place there: give its id")
+    return {str(token): bias for token, bias in pairs}
 
 
 ANY = Kind(lambda value: value)
@@ -165,3 +171,5 @@ IDS = Kind(_ids, list)
 ID_SEQUENCES = Kind(_sequences, lambda value: [list(item) for item in value])
 TOKEN_BIASES = Kind(_biases, _written_biases)
 """OpenAI's {"15043": -1.5}."""
+TEXT_BIASES = Kind(_biases, _written_tokens)
+"""The same on the way out of a step that also takes texts."""

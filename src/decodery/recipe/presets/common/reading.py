@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....contracts.errors import AmbiguousName, InvalidParams, ParamProblem, RecipeError, UnknownName
-from ....contracts.params import accepted_names, first_field, non_default_values
-from ....contracts.specs import StepSpec, StrategySpec
-from ....contracts.steps import Step, StrategyUse, fill
+from ....contracts.errors import RecipeError
+from ....contracts.params import non_default_values
+from ....contracts.steps import Step, StrategyUse
 from ....host.registry import Host
 from ...names import Names
 from ...report import Problems, Source, Span, render
@@ -19,34 +18,8 @@ from ...syntax.write import plain
 from .carried import Carried, Status, spelled
 from .given import Given, check_size
 from .keys import INTEGER, NUMBER, Key, Kind, Knob, Refused
+from .making import BadValues, Made, NotHere, make
 
-SAMPLERS = "decodery-samplers"
-SAMPLERS_STEPS = frozenset(
-    (
-        "top_n_sigma",
-        "top_a",
-        "tail_free",
-        "p_less",
-        "p_step",
-        "xtc",
-        "dynamic_temperature",
-        "quadratic",
-        "skew",
-        "adaptive_p",
-        "mirostat",
-        "top_p_decay",
-        "presence_penalty",
-        "frequency_penalty",
-        "dry",
-        "logit_bias",
-        "allowed_tokens",
-        "banned_tokens",
-        "infill",
-        "thinking_budget",
-        "stop_regex",
-    )
-)
-"""What the plugin of that name brings: for the remedy, where it is not installed."""
 MAX_SEED = 2**64 - 1
 
 
@@ -108,11 +81,19 @@ class Reading:
         """What the file says, unread; None when it says nothing."""
         return self._given[key].value if key in self._given else None
 
+    def switched(self, key: str) -> bool:
+        """A switch is there."""
+        return key in self._given
+
+    def says(self, key: str) -> bool:
+        """The file has the key, be it null."""
+        return key in self._given
+
     def taken(self, key: str) -> bool:
         """Something has been reported on `key`."""
         return key in self._report
 
-    def keys(self) -> list[str]:
+    def given_keys(self) -> list[str]:
         """The keys that the file gives a value, in its order."""
         return [key for key in self._given if self.has(key)]
 
@@ -127,6 +108,10 @@ class Reading:
         """A line of report."""
         value = spelled(self._given[key].value) if key in self._given else ""
         self._report.setdefault(key, []).append(Carried(key, value, status, into, note))
+
+    def remark(self, key: str, value: str, status: Status, note: str) -> None:
+        """A line about something that is no key of its own."""
+        self._report.setdefault(key, []).insert(0, Carried(key, value, status, note=note))
 
     def exact(self, key: str, into: str = "", note: str = "") -> None:
         """Report that nothing is lost, if the file has `key` and nothing is reported yet."""
@@ -144,12 +129,12 @@ class Reading:
         values = {key.param: self.value(key) for key in knob.keys}
         if values[first.param] is None or knob.off(values[first.param]):
             self.exact(first.name, note="off")
-            for key in knob.keys[1:]:
+            for key in _own(knob)[1:]:
                 self.exact(key.name, note=f"no effect: {first.name} is off")
             return False
         given = {param: value for param, value in values.items() if param and value is not None}
         return self.step(
-            knob.step, {**knob.fixed, **given}, {key.param: key.name for key in knob.keys}, note, status
+            knob.step, {**knob.fixed, **given}, {key.param: key.name for key in _own(knob)}, note, status
         )
 
     def step(
@@ -161,12 +146,11 @@ class Reading:
         status: Status = "exact",
     ) -> bool:
         """Add the step `name` and report on the keys that its parameters come from (`keys`: parameter -> key)."""
-        found = self._made(name, values, keys, self._step_spec)
+        found = self._made(name, values, keys, self._names.step, "step")
         if found is None:
             return False
-        qualified, spec, params = found
-        self._steps[spec.role].append(Step(spec, params, qualified))
-        self._reported(qualified, params, keys, note, status)
+        self._steps[found.spec.role].append(Step(found.spec, found.params, found.qualified))
+        self._reported(found.qualified, found.params, keys, note, status)
         return True
 
     def strategy(
@@ -177,18 +161,17 @@ class Reading:
         note: str = "",
     ) -> bool:
         """Make `name` the strategy; False, and reported, when nobody provides it."""
-        found = self._made(name, values or {}, keys or {}, self._names.strategy)
+        found = self._made(name, values or {}, keys or {}, self._names.strategy, "strategy")
         if found is None:
             return False
-        qualified, spec, params = found
-        self.fields["strategy"] = StrategyUse(spec, params, qualified)
-        self._reported(f"strategy: {qualified}", params, keys or {}, note, "exact")
+        self.fields["strategy"] = StrategyUse(found.spec, found.params, found.qualified)
+        self._reported(f"strategy: {found.qualified}", found.params, keys or {}, note, "exact")
         return True
 
-    def seed(self, key: str, none: int | None = None) -> None:
-        """The strategy's seed; `none` is the value that asks for a random one."""
+    def seed(self, key: str, none: Sequence[int] = ()) -> None:
+        """The strategy's seed; `none` are the values that ask for a random one."""
         seed = self.integer(key)
-        if seed is None or seed == none:
+        if seed is None or seed in none:
             self.exact(key, note="a new seed for every run")
             return
         if not 0 <= seed <= MAX_SEED:
@@ -210,9 +193,9 @@ class Reading:
         self.call[argument] = value
         self.note(key, "dropped", note=f"no part of a recipe: Decoder.generate({argument}={value!r})")
 
-    def rest(self, known: Mapping[str, str]) -> None:
-        """Report every key that nobody took: `known` says why, and what is not known there is nobody's."""
-        for key in self.keys():
+    def rest(self, known: Mapping[str, str], unknown: str = "has no such parameter") -> None:
+        """Report every key that nobody took: `known` says why, `unknown` what to say of all others."""
+        for key in self.given_keys():
             if key in self._report:
                 continue
             if key in known:
@@ -220,7 +203,7 @@ class Reading:
                 continue
             close = difflib.get_close_matches(key[:50], [*known, *self._report], n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            self.dropped(key, f"{self.engine} has no such parameter, as far as decodery knows{hint}")
+            self.dropped(key, f"{self.engine} {unknown}, as far as decodery knows{hint}")
 
     def finish(self) -> Read:
         """Raises `RecipeError` with every problem."""
@@ -240,45 +223,25 @@ class Reading:
             self.call,
         )
 
-    # -- names and parameters -------------------------------------------------------------------------------------
-
-    def _step_spec(self, name: str) -> tuple[str, StepSpec]:
-        try:
-            return self._names.step(name)
-        except AmbiguousName:
-            return self._names.step(f"{SAMPLERS}/{name}")
-
     def _made(
         self,
         name: str,
         values: Mapping[str, Any],
         keys: Mapping[str, str],
         lookup: Callable[[str], tuple[str, Any]],
-    ) -> tuple[str, Any, object | None] | None:
-        kind = "strategy" if lookup == self._names.strategy else "step"
+        kind: str,
+    ) -> Made | None:
         try:
-            qualified, spec = lookup(name)
-        except UnknownName:
-            plugin = f"pip install {SAMPLERS}" if name in SAMPLERS_STEPS else "a newer decodery may have it"
-            self._lost(keys, f"no {kind} {name!r} is installed: {plugin}")
-            return None
-        fields = {field_of(spec, param, index): param for index, param in enumerate(values)}
-        try:
-            params = fill(spec, {field: values[param] for field, param in fields.items()})
-        except InvalidParams as error:
-            if any(problem.message.startswith(("no parameter", "takes no")) for problem in error.problems):
-                self._lost(keys, f"{kind} {qualified!r} has other parameters: {error.problems[0].message}")
-                return None
-            for problem in error.problems:
-                self._blame(problem, fields, keys)
-            return None
-        return qualified, spec, params
-
-    def _blame(self, problem: ParamProblem, fields: Mapping[str, str], keys: Mapping[str, str]) -> None:
-        field, _, inside = problem.path.partition(".")
-        key = keys.get(fields.get(field, field), next(iter(keys.values()), self.engine))
-        message = problem.message.removeprefix(problem.path)
-        self.problem(key, f"{key}{'.' if inside else ''}{inside}{message}", problem.remedy)
+            return make(name, values, lookup, kind)
+        except NotHere as error:
+            self._lost(keys, str(error))
+        except BadValues as error:
+            for param, found in error.problems:
+                key = keys.get(param, next(iter(keys.values()), self.engine))
+                inside = found.path.partition(".")[2]
+                message = found.message.removeprefix(found.path)
+                self.problem(key, f"{key}{'.' if inside else ''}{inside}{message}", found.remedy)
+        return None
 
     def _lost(self, keys: Mapping[str, str], why: str) -> None:
         keys_given = [key for key in keys.values() if self.has(key)]
@@ -300,12 +263,8 @@ class Reading:
             self.note(key, status, written, "; ".join(filter(None, (by_default, note))))
 
 
-def field_of(spec: StepSpec | StrategySpec, param: str, index: int = 1) -> str:
-    """The field of `spec` that answers to `param`; a first parameter may have any name."""
-    names = accepted_names(spec.params)
-    if param not in names and index == 0 and spec.params is not None:
-        return first_field(spec.params) or param
-    return names.get(param, param)
+def _own(knob: Knob) -> tuple[Key, ...]:
+    return tuple(key for key in knob.keys if not key.shared)
 
 
 def _shown(value: object, limit: int = 60) -> str:

@@ -11,7 +11,7 @@ from ....contracts.steps import Step
 from ...syntax.write import plain
 from .carried import Carried, Status, spelled
 from .keys import CannotWrite, Key, Knob
-from .reading import field_of
+from .making import field_of
 
 if TYPE_CHECKING:
     from ...recipe import Recipe
@@ -37,26 +37,24 @@ class Writing:
         """A line of report; `path` leads through the recipe."""
         self.report.append(Carried(path, spelled(value) if value is not None else "", status, into, note))
 
-    def processors(
-        self, order: Sequence[Knob], *, ordered: bool = True, unlike: Mapping[str, str] | None = None
-    ) -> None:
+    def processors(self, order: Sequence[Knob], unlike: Mapping[str, str] | None = None) -> None:
         """Write the processors with the engine's knobs, which stand in its order.
 
-        With `ordered` the engine applies them in that order whatever the recipe says, and that is reported.
-        Knobs that the recipe does not use are switched off where the engine's default is on. `unlike` says why a
-        step that is none of the knobs is dropped.
+        The engine applies them in that order whatever the recipe says, and that is reported. Knobs that the recipe
+        does not use are switched off where the engine's default is on. `unlike` says why a step that is none of the
+        knobs is dropped.
         """
         place = {knob.step: index for index, knob in enumerate(order)}
         last = -1
         for index, step in enumerate(self.recipe.processors):
             name = step.spec.name
             knob = order[place[name]] if name in place else None
-            late = ordered and name in place and place[name] < last
+            late = name in place and place[name] < last
             path = f"processors[{index}].{name}"
             if knob is None and name in (unlike or {}):
                 self.note(path, _shown(step), "dropped", note=(unlike or {})[name])
             else:
-                self._step(path, step, knob, self.order_note(name, late))
+                self.step(path, step, knob, self.order_note(name, late))
             last = max(last, place.get(name, -1))
         self.defaults_off(order)
 
@@ -77,7 +75,7 @@ class Writing:
         by_name = {knob.step: knob for knob in knobs}
         for index, step in enumerate(self.recipe.stop):
             if step.spec.name != "eos":
-                self._step(f"stop[{index}].{step.spec.name}", step, by_name.get(step.spec.name), "")
+                self.step(f"stop[{index}].{step.spec.name}", step, by_name.get(step.spec.name), "")
 
     def has_stop(self, name: str) -> bool:
         return any(step.spec.name == name for step in self.recipe.stop)
@@ -95,23 +93,25 @@ class Writing:
     def finish(self, text: str) -> Written:
         return Written(text, tuple(self.report))
 
-    def _step(self, path: str, step: Step, knob: Knob | None, order: str) -> None:
+    def step(self, path: str, step: Step, knob: Knob | None, order: str = "") -> bool:
+        """Write one step with its knob; `order` is what to say of its place -> whether it is written."""
         value = _shown(step)
         if knob is None:
             self.note(path, value, "dropped", note=f"{self.engine} has nothing like it")
-            return
+            return False
         if knob.keys[0].name in self.keys:
             self.note(path, value, "dropped", note=f"{self.engine} runs {step.spec.name} once")
-            return
+            return False
         try:
             written, notes = self.written(step, knob)
         except CannotWrite as error:
             self.note(path, value, "dropped", note=str(error))
-            return
+            return False
         self.keys.update(written)
         notes = [*notes, order] if order else notes
         into = ", ".join(f"{key} = {spelled(found)}" for key, found in written.items())
         self.note(path, value, "approximated" if notes else "exact", into, "; ".join(notes))
+        return True
 
     def written(self, step: Step, knob: Knob) -> tuple[dict[str, Any], list[str]]:
         """(keys with values, what is lost). Raises `CannotWrite`."""

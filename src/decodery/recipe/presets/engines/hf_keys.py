@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .keys import FLAG, ID_SEQUENCES, IDS, INTEGER, NUMBER, Key, Kind, Knob, Refused
+from ..common.keys import FLAG, ID_SEQUENCES, IDS, INTEGER, NUMBER, TEXTS, Key, Kind, Knob, Refused
 
 _TUPLE = re.compile(r"\(\s*(\d{1,16}(?:\s*,\s*\d{1,16})*)\s*,?\s*\)\Z", re.ASCII)
 
@@ -89,6 +89,27 @@ WATERMARKS = {
     ),
 }
 """Step -> the keys of `watermarking_config` that are its parameters; the second kind has an ngram_len."""
+
+ENGINE = "transformers"
+DEFAULT_NEW_TOKENS = 20
+BEAMS = ("num_beams", "length_penalty", "early_stopping", "num_return_sequences")
+STRATEGIES = {
+    "beam": BEAMS,
+    "beam_sample": BEAMS,
+    "diverse_beam": (*BEAMS, "num_beam_groups", "diversity_penalty"),
+    "constrained_beam": (*BEAMS, "force_words_ids"),
+    "contrastive": ("top_k", "penalty_alpha"),
+    "dola": ("dola_layers",),
+    "prompt_lookup": ("prompt_lookup_num_tokens", "max_matching_ngram_size"),
+}
+"""Strategy -> the keys that are its parameters."""
+STOPS = (
+    Knob("max_new_tokens", (Key("max_new_tokens", "max_new_tokens", INTEGER),)),
+    Knob("max_length", (Key("max_length", "max_length", INTEGER),)),
+    Knob("max_time", (Key("max_time", "max_time", NUMBER),)),
+    Knob("stop_strings", (Key("stop_strings", "stop_strings", TEXTS),)),
+    Knob("stop_token_ids", (Key("eos_token_id", "stop_token_ids", IDS),)),
+)
 
 _MODEL = "how the model is run, not which token is taken"
 _ASSISTANT = "only for an assistant model, which the call names: the strategy 'assisted'"

@@ -25,13 +25,13 @@ from .engines.hf_keys import (
     BELONGS_ELSEWHERE,
     DEFAULT_NEW_TOKENS,
     ENGINE,
-    NOTHING,
     PROCESSORS,
     RENORMALIZE,
     SAMPLERS,
     STOPS,
     STRATEGIES,
     WATERMARKS,
+    asks_for_nothing,
 )
 from .engines.hf_write import write
 
@@ -114,6 +114,8 @@ def _read(given: list[Given], source: Source, host: Host, problems: Problems) ->
     for knob in PROCESSORS:
         if knob.step == "min_length" and reading.has("min_new_tokens"):
             reading.exact("min_length", note="no effect: min_new_tokens takes its place")
+        elif knob.step == "begin_suppress_tokens" and reading.has("forced_bos_token_id"):
+            _begin(reading)
         else:
             reading.knob(knob)
     for knob in SAMPLERS:
@@ -126,8 +128,10 @@ def _read(given: list[Given], source: Source, host: Host, problems: Problems) ->
     _stops(reading)
     _facts(reading)
     for key, why in BELONGS_ELSEWHERE.items():
-        if reading.plain_value(key) in NOTHING or why == "about the file":
-            reading.exact(key, note=why if why == "about the file" else "asks for nothing")
+        if why == "about the file":
+            reading.exact(key, note=why)
+        elif asks_for_nothing(key, reading.plain_value(key)):
+            reading.exact(key, note="asks for nothing")
     reading.rest(BELONGS_ELSEWHERE)
     return reading.finish()
 
@@ -164,6 +168,15 @@ def _strategy(reading: Reading, samples: bool) -> None:
             reading.exact(key, note=why)
     if not reading.taken("num_return_sequences") and reading.has("num_return_sequences"):
         reading.to_call("num_return_sequences", "n", reading.integer("num_return_sequences"))
+
+
+def _begin(reading: Reading) -> None:
+    """Behind a forced first token the beginning is one later."""
+    ids = reading.read("begin_suppress_tokens", IDS)
+    if ids:
+        values = {"begin_suppress_tokens": ids, "after_forced_bos": True}
+        reading.step("begin_suppress_tokens", values, {"begin_suppress_tokens": "begin_suppress_tokens"})
+    reading.exact("begin_suppress_tokens", note="off")
 
 
 def _watermark(reading: Reading) -> None:

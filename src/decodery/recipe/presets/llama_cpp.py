@@ -13,7 +13,7 @@ from ...host.registry import Host
 from ..report import Problems, Source
 from .common.format import Format
 from .common.keys import Refused
-from .common.reading import Read, Reading
+from .common.reading import ENDLESS_TOKENS, Read, Reading
 from .engines import llama_flags as flags
 from .engines.llama_words import given
 from .engines.llama_write import write
@@ -122,7 +122,8 @@ def _endless(reading: Reading) -> None:
     """--ignore-eos bans the end of the text."""
     if reading.switched("--ignore-eos"):
         count = reading.integer("--n-predict", -1)
-        least = count if count > 0 else flags.FOREVER
+        unlimited = flags.FOREVER if reading.has("--reverse-prompt") else ENDLESS_TOKENS
+        least = count if count > 0 else unlimited
         reading.step("min_new_tokens", {"min_new_tokens": least}, {"min_new_tokens": "--ignore-eos"})
 
 

@@ -130,8 +130,10 @@ def _flat(given: list[Given]) -> list[Given]:
 
 
 def _drawn(reading: Reading, knob: Knob) -> None:
-    if knob is TEMPERATURE and (reading.number("temperature") or 1.0) < COLDEST:
-        reading.knob(knob, f"raised to {COLDEST} there", "approximated")
+    temperature = reading.number("temperature", 1.0)
+    if knob is TEMPERATURE and temperature < COLDEST:
+        note = f"vLLM raises it to {COLDEST}"
+        reading.step("temperature", {"temperature": COLDEST}, {"temperature": "temperature"}, note)
     else:
         reading.knob(knob)
 

@@ -21,6 +21,8 @@ from .keys import INTEGER, NUMBER, Key, Kind, Knob, Refused
 from .making import BadValues, Made, NotHere, make
 
 MAX_SEED = 2**64 - 1
+ENDLESS_TOKENS = 256
+"""What a recipe takes for a limit when nothing else would end it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,10 @@ class Reading:
 
     def finish(self) -> Read:
         """Raises `RecipeError` with every problem."""
+        if not self._steps["stop"]:
+            self.step("max_new_tokens", {"max_new_tokens": ENDLESS_TOKENS}, {})
+            note = "there only the context ends it; a recipe has to"
+            self.note("(no end)", "approximated", f"max_new_tokens: {ENDLESS_TOKENS}", note)
         if self.problems:
             problems = sorted(self.problems, key=lambda problem: (problem.line, problem.column))
             raise RecipeError(render(problems), problems)
@@ -244,7 +250,7 @@ class Reading:
         return None
 
     def _lost(self, keys: Mapping[str, str], why: str) -> None:
-        keys_given = [key for key in keys.values() if self.has(key)]
+        keys_given = [key for key in dict.fromkeys(keys.values()) if self.has(key)]
         for key in keys_given or list(keys.values())[:1]:
             self.note(key, "dropped", note=why)
 
@@ -257,7 +263,7 @@ class Reading:
             written = (
                 f"{name}: {{{', '.join(f'{field}: {spelled(value)}' for field, value in values.items())}}}"
             )
-        keys_given = [key for key in keys.values() if self.has(key)]
+        keys_given = [key for key in dict.fromkeys(keys.values()) if self.has(key)]
         for key in keys_given or list(keys.values())[:1]:
             by_default = "" if keys_given else f"{self.engine}'s default"
             self.note(key, status, written, "; ".join(filter(None, (by_default, note))))

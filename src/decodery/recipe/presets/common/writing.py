@@ -26,7 +26,7 @@ class Written:
 
 
 class Writing:
-    """Gathers `keys` (foreign key -> value, in the engine's order) and the report."""
+    """Gathers `keys` (foreign key -> value) and the report."""
 
     def __init__(self, engine: str, recipe: Recipe) -> None:
         self.engine, self.recipe = engine, recipe

@@ -39,8 +39,8 @@ DECAY = Kind(_decay, list)
 
 
 def _one(name: str, step: str, kind: Kind, off: Any = None, default: Any = None) -> Knob:
-    """A step with one parameter, which has Hugging Face's name as an alias, and is off at one value."""
-    return Knob(step, (Key(name, name, kind, default),), lambda value: off is not None and value == off, off)
+    """A step with one parameter, which has Hugging Face's name as an alias; `off` and empty lists switch it off."""
+    return Knob(step, (Key(name, name, kind, default),), lambda value: value in (off, ()), off)
 
 
 def _switch(name: str, step: str) -> Knob:
@@ -165,5 +165,8 @@ BELONGS_ELSEWHERE = {
         _RETURNED,
     ),
 }
-NOTHING = (False, None, "dynamic")
-"""Values of those keys with which they ask for nothing."""
+
+
+def asks_for_nothing(key: str, value: object) -> bool:
+    """The values of those keys that change nothing."""
+    return value in (False, None) or (key == "guidance_scale" and value == 1)

@@ -292,6 +292,26 @@ def test_what_generate_passes_in_silence_is_refused_with_its_place(tmp_path: Pat
         Recipe.from_generation_config(tmp_path / "nowhere.json", host=HOST)
 
 
+def test_values_that_only_python_has_are_read_or_named() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    found = hf.read(
+        {
+            "eos_token_id": torch.tensor([1, 2]),
+            "cache_config": object(),
+            "suppress_tokens": None,
+            "use_cache": torch,
+        },
+        HOST,
+    )
+    assert found.decoder == {"eos_token_id": [1, 2]}
+    by_key = {line.key: line for line in found.carried}
+    assert by_key["cache_config"].value == "<object>"
+    for odd in (endless, float("nan"), {"x": {1: endless}}):
+        with pytest.raises(RecipeError):
+            hf.read({"temperature": odd, "do_sample": True}, HOST)
+
+
 def test_whole_numbers_are_numbers() -> None:
     """transformers' own constructors refuse `temperature: 1` and `2` for not being floats."""
     recipe = Recipe.from_generation_config(

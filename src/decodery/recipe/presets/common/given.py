@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,8 +33,9 @@ class _NotPlain(ValueError):
 
 
 def from_mapping(data: Mapping[str, object], name: str) -> list[Given]:
-    """Keys of a dict, which have no place but the dict itself."""
-    return [Given(str(key), value, Span(Source(name))) for key, value in data.items()]
+    """Keys of a dict, which have no place but the dict itself. Arrays become lists, and objects their class's name:
+    no file could hold them."""
+    return [Given(str(key), _as_data(value), Span(Source(name))) for key, value in data.items()]
 
 
 def from_json(text: str, source: Source, problems: Problems) -> list[Given]:
@@ -59,6 +61,21 @@ def check_size(given: list[Given], problems: Problems) -> None:
         fault = _fault(found.value)
         if fault:
             problems.add(found.span, "bad-value", f"{found.key}: {fault}", "take it out")
+
+
+def _as_data(value: Any, depth: int = 0) -> object:
+    if callable(getattr(value, "tolist", None)):
+        value = value.tolist()
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=repr)
+    if isinstance(value, (Mapping, list, tuple)) and depth > MAX_DEPTH:
+        return value if isinstance(value, list) else [value]  # too deep, which check_size says
+    if isinstance(value, Mapping):
+        return {key: _as_data(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_data(item, depth + 1) for item in value]
+    plain = value is None or isinstance(value, (bool, int, float, str))
+    return value if plain else f"<{type(value).__name__}>"
 
 
 def _members(text: str, start: int, found: list[Given], source: Source, problems: Problems) -> int:
@@ -123,10 +140,12 @@ def _fault(value: object) -> str:
         nodes += 1
         if nodes > MAX_NODES:
             return f"it holds more than {MAX_NODES:,} values"
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH:  # before its parts are looked at: they may be the thing itself
             return f"it is nested more than {MAX_DEPTH} levels deep"
         if isinstance(item, str) and _HALF.search(item):
             return "half of a character in a text"
+        if isinstance(item, float) and not math.isfinite(item):
+            return "it is not finite"
         if isinstance(item, Mapping):
             pending += [(part, depth + 1) for pair in item.items() for part in pair]
         elif isinstance(item, (list, tuple)):

@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from . import arguments
 from .console import is_terminal
 from .recipe import arguments as recipe_arguments
+from .recipe import foreign_arguments
 
 
 class _Through(Exception):
@@ -83,8 +84,9 @@ def build() -> typer.Typer:
     plugins.command("list", cls=_Command)(arguments.plugins_list)
     plugins.command("show", cls=_Command)(arguments.plugins_show)
     plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
-    recipe = _group(app, "recipe", f"Recipes: {', '.join(recipe_arguments.COMMANDS)}.")
-    for name, command in recipe_arguments.COMMANDS.items():
+    commands = {**recipe_arguments.COMMANDS, **foreign_arguments.COMMANDS}
+    recipe = _group(app, "recipe", f"Recipes: {', '.join(commands)}.")
+    for name, command in commands.items():
         recipe.command(name, cls=_Command)(command)
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..contracts.errors import InvalidInput, NotSerializable, RecipeError
@@ -17,6 +17,8 @@ from .compose.layers import compose
 from .compose.sources import Found, Place, fetch
 from .keys import VERSION
 from .names import Names
+from .presets import hf
+from .presets.common.carried import Carried
 from .report import Problem, Problems, render
 from .syntax.nodes import MappingNode
 from .syntax.write import canonical_json, document
@@ -42,6 +44,8 @@ class Recipe:
     on_bad_row: Literal["error", "stop_row"] = "error"
     include_stop: bool = False
     requires: tuple[str, ...] = ()
+    carried: tuple[Carried, ...] = field(default=(), compare=False, repr=False)
+    """Where another library's configuration was read: what became of each of its keys."""
 
     def __post_init__(self) -> None:
         if not self.stop:
@@ -105,6 +109,16 @@ class Recipe:
             problem = Problem(error.message, error.remedy, "<dict>", code="not-data")
             raise RecipeError(render([problem]), [problem]) from None
         return cls.loads(text, source="<dict>", overrides=overrides, folder=folder, host=host)
+
+    @classmethod
+    def from_generation_config(cls, config: object, *, host: Host | None = None) -> Recipe:
+        """What transformers' `generate` does with a `GenerationConfig`: the object, a dict, or a path.
+
+        It has `compat: hf` and `generate`'s order. `carried` says of each key whether it came over exactly,
+        approximated (how) or not at all (why). Raises `RecipeError` with every bad value.
+        """
+        found = hf.read(config, host)
+        return cls(**found.fields, carried=found.carried)
 
     def to_yaml(self, *, filled: bool = False) -> str:
         """The recipe's text: `Recipe.loads(r.to_yaml()) == r`. Values at their defaults are left out, or with

@@ -9,7 +9,10 @@ from decodery.testing import parametrize_with_checks
 HOST = Host("")
 
 # Hours and none at all: a limit of a fraction of a second would pass in the middle of a check.
-SAMPLES = {"max_time": [{"max_time": 3600}, {"max_time": 0}]}
+SAMPLES = {
+    "max_time": [{"max_time": 3600}, {"max_time": 0}],
+    "exponential_decay_length_penalty": [{"decay": [1, 1.2]}, {"decay": [0, 0.9]}],
+}
 
 # Neutral by transformers' `generate`, which leaves a step out at these values.
 NEUTRAL = {
@@ -21,13 +24,19 @@ NEUTRAL = {
     "epsilon_cutoff": {"epsilon": 0.0},
     "eta_cutoff": {"epsilon": 0.0},
     "repetition_penalty": {"penalty": 1.0},
+    "encoder_repetition_penalty": {"penalty": 1.0},
+    "min_length": {"min_length": 0},
     "min_new_tokens": {"min_new_tokens": 0},
+    "exponential_decay_length_penalty": {"decay": [3, 1.0]},
     "sequence_bias": {"pairs": [[[1], 0.0]]},
 }
 
 # Equal to transformers' class bit for bit, this included.
 EXPECTED = {
-    "min_p.agrees_with_float64": "min_keep ranks probabilities, and those that are 0 in float32 tie; as in transformers"
+    "forced_eos.never_revives_a_banned_token": "forcing a token is what it is for; as in transformers",
+    "remove_invalid_values.agrees_with_float64": "the least number of a dtype is the dtype's",
+    "remove_invalid_values.never_revives_a_banned_token": "-inf is an invalid value to it; as in transformers",
+    "min_p.agrees_with_float64": "min_keep ranks probabilities, and those that are 0 in float32 tie, as in HF",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pluggy
 
 from ..contracts.specs import AdapterSpec, RecipeSource, StepSpec, StrategySpec
+from .edits import beginnings_and_ends, encoder_readers, token_lists, values
 from .processors import history_readers, samplers
 from .stop_rules import stop_rules
 
@@ -24,7 +25,15 @@ RECIPES = {
 @hookimpl
 def provide_steps() -> list[StepSpec]:
     """Processors and stop rules."""
-    return [*samplers(), *history_readers(), *stop_rules()]
+    return [
+        *samplers(),
+        *history_readers(),
+        *encoder_readers(),
+        *beginnings_and_ends(),
+        *token_lists(),
+        *values(),
+        *stop_rules(),
+    ]
 
 
 @hookimpl

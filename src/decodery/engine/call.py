@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -154,11 +154,14 @@ class Call:
             tokenizer=setting.tokenizer,
             max_length=model.max_length,
             padding=None if mask is None else (mask == 0).sum(-1),  # (R, T) -> (R,)
+            prompt_index=torch.tensor([origin.prompt_index for origin in self._origins], device=model.device),
         )
         self._strategy = bind_strategy(self._use, facts)
         least = strategy_min_keep(self._use, facts)
-        plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
         stops = bind_steps(stop_rules(pipeline, wishes.max_new_tokens), facts, rectangle=self._rectangle)
+        # transformers' own length does not know the model's context.
+        facts = replace(facts, limits=_limits(stops, history, None if self._rectangle else model.max_length))
+        plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
         self._rules = _text_rules(setting.tokenizer, stops, pipeline.include_stop)
         self._check_layout()
         limit = _limit(stops, history, model.max_length)
@@ -261,10 +264,21 @@ def _text_rules(
     return TextRules(tokenizer, tuple(strings), include_stop)
 
 
+def _limiting(stops: Sequence[BoundStep]) -> list[Any]:
+    return [i for stop in stops for i in stop.instances if callable(getattr(i, "limit", None))]
+
+
+def _limits(stops: Sequence[BoundStep], history: History, context: int | None) -> Tensor | None:
+    """(R,) int64, the length at which each row ends at the latest; None when nothing says."""
+    limits = [rule.limit(history.prompt_lengths) for rule in _limiting(stops)]
+    if context is not None:
+        limits.append(torch.full_like(history.prompt_lengths, context))
+    return torch.stack(limits).amin(0) if limits else None  # L x (R,) -> (R,)
+
+
 def _limit(stops: Sequence[BoundStep], history: History, context: int | None) -> int | None:
     """The greatest length that any row can reach, None when no rule says."""
-    limiting: list[Any] = [i for stop in stops for i in stop.instances if callable(getattr(i, "limit", None))]
-    limits = [int(rule.limit(history.prompt_lengths).max()) for rule in limiting]
+    limits = [int(rule.limit(history.prompt_lengths).max()) for rule in _limiting(stops)]
     longest = max(history.host_lengths)
     if context is not None:
         limits.append(max(context, longest) + 1)

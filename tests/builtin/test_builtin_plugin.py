@@ -45,6 +45,14 @@ VALUES = {
     "remove_invalid_values": {},
     "renormalize": {},
     "confidence": {"threshold": 0.5},
+    "prefix_allowed_tokens": {"fn": lambda prompt, ids: [prompt, 3]},
+    "watermark": {"greenlist_ratio": 0.5},
+    "synthid_watermark": {"keys": [3, 1, 4], "ngram_len": 3},
+    "whisper_timestamps": {"no_timestamps_token_id": 3},
+    "bark_eos_prioritizer": {"min_eos_p": 1e-4},
+    "alternating_codebooks": {"semantic_vocab_size": 2, "codebook_size": 2},
+    "dia_eos_channel_filter": {"num_channels": 2},
+    "dia_eos_delay_pattern": {"delay_pattern": [0, 2], "max_generation_len": 7},
     "eos": {},
     "stop_token_ids": {"ids": [3]},
     "max_new_tokens": {"max_new_tokens": 3},
@@ -173,7 +181,7 @@ def test_defaults_of_a_factory_are_those_of_its_parameters(name):
 @pytest.mark.parametrize("name", STEPS)
 def test_the_parameters_reach_the_step(name, build):
     values = param_values(fill(STEPS[name], dict(VALUES[name])))
-    step = build(name, dict(VALUES[name]))
+    step = build(name, dict(VALUES[name]), **FACTS)
     kept = {field: getattr(step, field, None) for field in values}
     # Ids become tensors or tables; what they do is tested elsewhere.
     tables = ("ids", "pairs", "token_ids")
@@ -192,11 +200,14 @@ def test_everything_has_a_summary_and_every_sampler_its_source():
 
 
 def test_an_alias_is_a_name_that_the_installed_transformers_has():
-    config = transformers.GenerationConfig().to_dict()
+    arguments = {
+        *transformers.GenerationConfig().to_dict(),
+        *inspect.signature(transformers.GenerationMixin.generate).parameters,
+    }
     for spec in STEPS.values():
         for alias in spec.aliases:
             places = (transformers, logits_process, stopping_criteria)
-            known = alias in config or any(hasattr(place, alias) for place in places)
+            known = alias in arguments or any(hasattr(place, alias) for place in places)
             assert known, f"{spec.name}: {alias}"
 
 

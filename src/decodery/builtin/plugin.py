@@ -6,6 +6,7 @@ import pluggy
 
 from ..contracts.specs import AdapterSpec, RecipeSource, StepSpec, StrategySpec
 from .edits import beginnings_and_ends, encoder_readers, token_lists, values
+from .hf_steps import hf_audio_steps, hf_steps
 from .processors import history_readers, samplers
 from .stop_rules import stop_rules
 
@@ -32,6 +33,8 @@ def provide_steps() -> list[StepSpec]:
         *beginnings_and_ends(),
         *token_lists(),
         *values(),
+        *hf_steps(),
+        *hf_audio_steps(),
         *stop_rules(),
     ]
 

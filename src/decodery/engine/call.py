@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -191,6 +192,12 @@ class Call:
             raise InvalidInput(
                 "compat: hf pads prompts of unequal length, and this model takes no attention mask",
                 remedy="give prompts of one length, or leave compat out",
+            )
+        if self._setting.filler in self._setting.eos:
+            warnings.warn(
+                f"prompts of unequal length are padded with {self._setting.filler}, which also ends a text: steps "
+                "that read the text take it for an end; pad_token_id= names another id",
+                stacklevel=4,
             )
         pads = [width - len(row) for row in rows]
         mask = [[0] * pad + [1] * len(row) for pad, row in zip(pads, rows, strict=True)]

@@ -123,7 +123,12 @@ def test_the_box_holds_what_the_first_issue_of_steps_names():
         "factual",
         "hf",
     }
-    assert [spec.name for spec in Host("").adapters()] == ["hf", "input_pos", "stateless"]
+    assert [spec.name for spec in Host("").adapters()] == [
+        "hf",
+        "hf_encoder_decoder",
+        "input_pos",
+        "stateless",
+    ]
 
 
 def test_declaring_imports_neither_torch_nor_transformers():

@@ -164,8 +164,24 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """The encoder's side of an encoder-decoder, to which prompts go. None where an adapter cannot know.
+
+    start       the token that every decoder prompt begins with
+    max_length  the encoder's longest prompt
+    takes_ids   prompts are token ids; otherwise they are features, which come as model inputs
+    """
+
+    start: int | None = None
+    max_length: int | None = None
+    vocab_size: int | None = None
+    takes_ids: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What an adapter knows of its model. None where it cannot know."""
+    """What an adapter knows of its model. None where it cannot know; `encoder` None means there is none, and
+    the other facts are the decoder's."""
 
     vocab_size: int | None
     max_length: int | None
@@ -175,6 +191,7 @@ class ModelFacts:
     eos: tuple[int, ...] = ()
     bos: int | None = None
     pad: int | None = None
+    encoder: EncoderFacts | None = None
 
 
 class Session(Protocol):
@@ -186,7 +203,11 @@ class Session(Protocol):
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64 -> (B, V) logits after the last column. `attention_mask` (B, T) is 0 on left padding, and
-        given only to sessions with `masks`. Called once, first."""
+        given only to sessions with `masks`. Called once, first.
+
+        `model_inputs` are the caller's, a row each where they are tensors that go with the rows. With an encoder
+        `input_ids` are the decoder's; `encoder_ids` (B, S) int64 are the prompts, right-padded, and `encoder_mask`
+        (B, S) is 0 on their padding, given where there is any."""
         ...
 
     def step(self, tokens: Tensor) -> Tensor:

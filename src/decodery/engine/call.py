@@ -20,6 +20,7 @@ from .buffers.feed import Feed
 from .buffers.history import History
 from .facts import Facts
 from .io.generation import Generation
+from .io.given import Given
 from .io.recorders import LogprobRecorder, ScoreRecorder
 from .io.rows import Event, Origin, RowEvents, TextRules, result_row
 from .loop import decode_tokens
@@ -86,10 +87,9 @@ class Call:
     Raises `InvalidInput` for wishes that cannot be met.
     """
 
-    def __init__(
-        self, setting: Setting, pipeline: Pipeline, prompts: Sequence[Sequence[int]], wishes: Wishes
-    ) -> None:
-        self._setting, self._pipeline = setting, pipeline
+    def __init__(self, setting: Setting, pipeline: Pipeline, given: Given, wishes: Wishes) -> None:
+        self._setting, self._pipeline, self._given = setting, pipeline, given
+        prompts = given.prompts
         self._use = pipeline.effective_strategy
         self._rectangle = pipeline.compatibility == "hf"
         self._seed = choose_seed(pipeline, wishes, len(prompts))
@@ -104,7 +104,7 @@ class Call:
         own = [recorder for recorder in (self._logprobs, self._scores) if recorder is not None]
         # What is written at every step must not be born in inference mode, or it could never be written outside it.
         with torch.inference_mode(False):
-            self._open(_row_keys(prompts, wishes, self._seed), wishes, [*wishes.observers, *own])
+            self._open(_row_keys(given.keys, wishes, self._seed), wishes, [*wishes.observers, *own])
 
     def steps(self) -> Iterator[None]:
         """Decode to the end; one item a step. The session is closed whatever happens."""
@@ -145,6 +145,7 @@ class Call:
         rows, mask = self._layout()
         history = History(rows, setting.filler, model.device)
         rng = self._rng(history, keys, wishes.n)
+        inputs = self._given.model_inputs(wishes.n, model.device)
         facts = Facts(
             prompt_lengths=history.prompt_lengths,
             device=model.device,
@@ -156,6 +157,8 @@ class Call:
             max_length=model.max_length,
             padding=None if mask is None else (mask == 0).sum(-1),  # (R, T) -> (R,)
             prompt_index=torch.tensor([origin.prompt_index for origin in self._origins], device=model.device),
+            encoder_ids=inputs.get("encoder_ids"),
+            encoder_lengths=self._encoder_lengths(wishes.n),
         )
         self._strategy = bind_strategy(self._use, facts)
         least = strategy_min_keep(self._use, facts)
@@ -167,7 +170,7 @@ class Call:
         self._check_layout()
         limit = _limit(stops, history, model.max_length)
         history.reserve(limit)
-        self._feed = Feed(setting.model, history, limit=limit, attention_mask=mask)
+        self._feed = Feed(setting.model, history, limit=limit, attention_mask=mask, model_inputs=inputs)
         self._run = Run(
             self._feed,
             history,
@@ -203,6 +206,12 @@ class Call:
         mask = [[0] * pad + [1] * len(row) for pad, row in zip(pads, rows, strict=True)]
         padded = [[self._setting.filler] * pad + list(row) for pad, row in zip(pads, rows, strict=True)]
         return list(padded), torch.tensor(mask, device=facts.device)
+
+    def _encoder_lengths(self, n: int) -> Tensor | None:
+        """(R,) int64; None in transformers' own layout, where steps see the encoder's pads like its ids."""
+        if self._rectangle or self._given.encoder is None:
+            return None
+        return torch.tensor(self._given.encoder.lengths(n), device=self._setting.model.facts.device)
 
     def _check_layout(self) -> None:
         if hasattr(self._strategy, "choose") or self._setting.model.facts.capabilities.masks:

@@ -22,7 +22,8 @@ _REMEDY = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything a step may ask for; see `contracts.specs.FACTS`. `prompt_lengths` is (R,) int64."""
+    """Everything a step may ask for; see `contracts.specs.FACTS`. `prompt_lengths` is (R,) int64; `encoder_lengths`
+    says how many of each row's `encoder_ids` (R, S) are its own, the rest being padding on the right."""
 
     prompt_lengths: Tensor
     device: torch.device

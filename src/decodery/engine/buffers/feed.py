@@ -7,7 +7,7 @@ the short rows already generate. Lockstep needs nothing of the model and is exac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,8 @@ from .history import History
 
 
 class Feed:
-    """One session and what it has been fed. `offsets[r]` is the column at which row r begins."""
+    """One session and what it has been fed. `offsets[r]` is the column at which row r begins. `model_inputs` go with
+    every prefill; tensors among them whose first dimension is R follow the rows."""
 
     def __init__(
         self,
@@ -28,10 +29,12 @@ class Feed:
         *,
         limit: int | None,
         attention_mask: Tensor | None = None,
+        model_inputs: Mapping[str, Any] | None = None,
     ) -> None:
         lengths = history.host_lengths
         self._history = history
         self._mask = attention_mask
+        self._inputs = dict(model_inputs or {})
         padded = attention_mask is None and model.facts.capabilities.masks and len(set(lengths)) > 1
         self.offsets = [max(lengths) - length if padded else 0 for length in lengths]
         if padded:
@@ -58,6 +61,11 @@ class Feed:
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""
+        count = len(self.offsets)
+        self._inputs = {
+            name: value[rows.to(value.device)] if _goes_with_rows(value, count) else value
+            for name, value in self._inputs.items()
+        }
         self.offsets = [self.offsets[row] for row in host_rows]
         self._mask = None if self._mask is None else self._mask[rows]
         if self._session is not None and self._model.facts.capabilities.select:
@@ -98,7 +106,7 @@ class Feed:
         if self._session is None:
             self._session = self._model.open(len(columns), self._limit)
             inputs: dict[str, Any] = {} if self._mask is None else {"attention_mask": self._padded_to(target)}
-            logits = self._session.prefill(columns, **inputs)
+            logits = self._session.prefill(columns, **inputs, **self._inputs)
         else:
             last = getattr(self._session, "step_last", None)
             logits = last(columns) if last is not None else self._session.step(columns)[:, -1]  # -> (R, V)
@@ -114,3 +122,7 @@ class Feed:
         if self._mask is None or self._mask.shape[1] >= width:
             return self._mask
         return torch.nn.functional.pad(self._mask, (0, width - self._mask.shape[1]), value=1)
+
+
+def _goes_with_rows(value: Any, count: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and len(value) == count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..contracts.errors import InvalidInput, NotSerializable, RecipeError
@@ -15,6 +15,8 @@ from ..host.registry import Host
 from . import overrides as command_line
 from .check import MAX_SEED, VERSION, as_recipe_mapping, check_tree, with_defaults
 from .names import Names
+from .presets import hf
+from .presets.common.carried import Carried
 from .report import Problem, Problems, render
 from .sources import fetch
 from .syntax.nodes import MappingNode
@@ -41,6 +43,8 @@ class Recipe:
     compat: Literal["hf"] | None = None
     on_bad_row: Literal["error", "stop_row"] = "error"
     include_stop: bool = False
+    carried: tuple[Carried, ...] = field(default=(), compare=False, repr=False)
+    """Where another library's configuration was read: what became of each of its keys."""
 
     def __post_init__(self) -> None:
         if not self.stop:
@@ -96,6 +100,16 @@ class Recipe:
             problem = Problem(error.message, error.remedy, source="<dict>", code="not-data")
             raise RecipeError(render([problem]), [problem]) from None
         return cls.loads(text, source="<dict>", overrides=overrides, host=host)
+
+    @classmethod
+    def from_generation_config(cls, config: object, *, host: Host | None = None) -> Recipe:
+        """What transformers' `generate` does with a `GenerationConfig`: the object, a dict, or a path.
+
+        It has `compat: hf` and `generate`'s order. `carried` says of each key whether it came over exactly,
+        approximated (how) or not at all (why). Raises `RecipeError` with every bad value.
+        """
+        found = hf.read(config, host)
+        return cls(**found.fields, carried=found.carried)
 
     def to_yaml(self) -> str:
         """The recipe's text: `Recipe.loads(r.to_yaml()) == r`. Parameters at their defaults are left out.

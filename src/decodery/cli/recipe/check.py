@@ -1,17 +1,16 @@
-"""`decodery recipe`: checks recipes, without a model and without torch."""
+"""`decodery recipe check`: is it good, and if not, where not."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..contracts.errors import DecoderyError, RecipeError
-from ..host.registry import Host
-from ..recipe.recipe import Recipe
-from .console import Console
-from .prompts import read_bytes
+from ...contracts.errors import DecoderyError, RecipeError
+from ...host.registry import Host
+from ...recipe.recipe import Recipe
+from ..console import Console
+from .reading import label, problems_as_data, read
 
 
 def check(files: Sequence[str], overrides: Sequence[str], as_json: bool) -> int:
@@ -24,34 +23,22 @@ def check(files: Sequence[str], overrides: Sequence[str], as_json: bool) -> int:
         elif isinstance(outcome, DecoderyError):
             console.line(str(outcome) if isinstance(outcome, RecipeError) else f"error: {outcome}")
         else:
-            console.line(f"{_label(name)}: ok ({_summary(outcome)})")
+            console.line(f"{label(name)}: ok ({_summary(outcome)})")
     return int(any(isinstance(outcome, DecoderyError) for _, outcome in outcomes))
 
 
 def _outcome(name: str, overrides: Sequence[str], host: Host) -> Recipe | DecoderyError:
     try:
-        if name == "-":
-            return Recipe.loads(
-                read_bytes("-", "recipe"), overrides=overrides, host=host, source=_label(name)
-            )
-        return Recipe.load(name, overrides=overrides, host=host)
+        return read(name, overrides, host)
     except DecoderyError as error:
         return error
 
 
 def _as_data(name: str, outcome: Recipe | DecoderyError) -> dict[str, Any]:
     if isinstance(outcome, DecoderyError):
-        problems = outcome.problems if isinstance(outcome, RecipeError) else ()
-        known = [
-            dataclasses.asdict(p) for p in problems if dataclasses.is_dataclass(p) and not isinstance(p, type)
-        ]
-        return {
-            "file": _label(name),
-            "ok": False,
-            "problems": known or [{"message": outcome.message, "remedy": outcome.remedy}],
-        }
+        return {"file": label(name), "ok": False, "problems": problems_as_data(outcome)}
     return {
-        "file": _label(name),
+        "file": label(name),
         "ok": True,
         "name": outcome.name,
         "strategy": outcome.strategy.qualified,
@@ -73,7 +60,3 @@ def _summary(recipe: Recipe) -> str:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _label(name: str) -> str:
-    return "<stdin>" if name == "-" else name

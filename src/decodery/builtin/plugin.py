@@ -5,6 +5,8 @@ from __future__ import annotations
 import pluggy
 
 from ..contracts.specs import AdapterSpec, RecipeSource, StepSpec, StrategySpec
+from .edits import beginnings_and_ends, encoder_readers, token_lists, values
+from .hf_steps import hf_audio_steps, hf_steps
 from .processors import history_readers, samplers
 from .stop_rules import stop_rules
 from .strategies.records import strategies
@@ -25,7 +27,17 @@ RECIPES = {
 @hookimpl
 def provide_steps() -> list[StepSpec]:
     """Processors and stop rules."""
-    return [*samplers(), *history_readers(), *stop_rules()]
+    return [
+        *samplers(),
+        *history_readers(),
+        *encoder_readers(),
+        *beginnings_and_ends(),
+        *token_lists(),
+        *values(),
+        *hf_steps(),
+        *hf_audio_steps(),
+        *stop_rules(),
+    ]
 
 
 @hookimpl

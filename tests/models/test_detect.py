@@ -135,10 +135,12 @@ def test_a_failed_candidate_leaves_nothing_in_the_module() -> None:
 
 def test_a_named_adapter_is_taken_at_its_word_and_its_options_reach_it() -> None:
     _, report = connected(zoo.LyingCache(), {"name": "input_pos", "verify": False, "max_length": 9})
-    assert (report.adapter, report.facts.max_length, report.facts.capabilities.rewind) == (
+    can = report.facts.capabilities
+    assert (report.adapter, report.facts.max_length, can.select, can.rewind_by) == (
         "input_pos",
         9,
-        "none",
+        False,
+        "replay",
     )
     assert connected(zoo.Demo(), "stateless")[1].adapter == "stateless"
 

@@ -154,6 +154,9 @@ class Capabilities:
     masks   prompts of unequal length may be left-padded: attention_mask and positions are honoured
     select  rows of the session's state can be reordered, repeated and dropped
     rewind  tokens can be taken back: by a count a row (ragged), one count for all (uniform), or not at all
+    rewind_by
+            what that costs: nothing where the state is cropped or a counter set back, a forward over all that is
+            left where it is a replay; "" where nobody says
     static  the state has fixed addresses, so that a step can be captured in a CUDA graph
     """
 
@@ -161,6 +164,7 @@ class Capabilities:
     select: bool = False
     rewind: Literal["ragged", "uniform", "none"] = "none"
     static: bool = False
+    rewind_by: Literal["", "crop", "counter", "replay"] = ""
 
 
 @dataclass(frozen=True, slots=True)

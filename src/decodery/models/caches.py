@@ -50,6 +50,11 @@ class CacheControl:
         """The cache has a size, set beforehand."""
         return self._setup is not None
 
+    @property
+    def found(self) -> bool:
+        """There is a method that sets a cache up, or one that clears it."""
+        return self._setup is not None or self._reset is not None
+
     def evidence(self) -> str:
         """What was found, in words."""
         found = []

@@ -29,6 +29,7 @@ CONTEXT = (
     "context_length", "context_len", "context_size", "ctx_len", "max_context_length", "context_window",
     "max_sequence_length", "sequence_length", "seq_length", "seq_len", "max_len",
 )  # fmt: skip
+WINDOW = ("sliding_window", "sliding_window_size", "window_size", "local_window_size", "attention_window")
 HEADS = (
     "lm_head", "head", "output", "output_layer", "out", "out_head", "unembed", "to_logits", "logits",
     "fc_out", "classifier", "decoder", "proj_out",
@@ -92,6 +93,11 @@ def max_length(model: object, options: Options, sources: Sequence[object] | None
         # Beyond a table of learned positions there is nothing but an index error.
         found = next((e.num_embeddings for _, e in _embeddings(module, positional=True)), None)
     return found
+
+
+def window_of(model: object) -> int | None:
+    """How far back attention sees, where a configuration says so."""
+    return _first(WINDOW, sources_of(model))
 
 
 def device_of(model: object, options: Options) -> torch.device:

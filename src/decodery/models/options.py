@@ -13,8 +13,9 @@ from ..contracts.errors import InvalidInput, ModelError
 from ..contracts.protocols import Options
 from .calling import module_of, name_of
 
-COMMON = ("vocab_size", "max_length", "device", "eos_token_id", "bos_token_id", "pad_token_id")
-"""Facts of the model, which every adapter takes."""
+FACTS = ("vocab_size", "max_length", "device", "eos_token_id", "bos_token_id", "pad_token_id")
+COMMON = (*FACTS, "logits", "time_first")
+"""Facts of the model, and how ids go in and logits come out: what every adapter takes."""
 
 
 def check_options(options: Options, adapter: str, own: Sequence[str] = ()) -> None:

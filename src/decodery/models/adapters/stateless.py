@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...contracts.errors import ModelError
 from ...contracts.protocols import Capabilities, ModelFacts, Options
-from ..calling import module_of, name_of, read_call
+from ..calling import call_of, module_of, name_of, read_call
 from ..facts import facts_of
 from ..forward import Forward, check_context, refuse_mask, uniform_count
 from ..keeping.module import EvalMode, left_as_found
@@ -39,7 +39,7 @@ class StatelessModel:
         check_options(options, "stateless")
         _check_callable(model)
         self.model = model
-        self.call = read_call(model)
+        self.call = call_of(model, options)
         self.needs_position = next(
             (name for name in ("input_pos", "start_pos") if name in self.call.required), ""
         )

@@ -5,6 +5,8 @@ Weights are large enough for context to matter: a lost cache moves log-probabili
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
@@ -12,6 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 VOCAB, WIDTH, HEADS, CONTEXT = 37, 16, 2, 32
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's random numbers are `seed`'s inside, and as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 class Attention(nn.Module):
@@ -53,8 +63,7 @@ class Body(nn.Module):
 
     def __init__(self, seed: int = 0, layers: int = 2) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.tok = nn.Embedding(VOCAB, WIDTH)
             self.wpe = nn.Embedding(CONTEXT, WIDTH)
             self.layers = nn.ModuleList(Attention() for _ in range(layers))
@@ -290,7 +299,7 @@ class MetaLlama(Body):
     """Meta's: `start_pos` is a number, the cache exists from the start for `max_batch_size` rows, and forward
     runs in inference mode."""
 
-    def __init__(self, seed: int = 0, max_batch_size: int = 4) -> None:
+    def __init__(self, seed: int = 0, max_batch_size: int = 8) -> None:
         super().__init__(seed)
         self.params = SimpleNamespace(max_seq_len=CONTEXT, vocab_size=VOCAB)
         for layer in self.layers:

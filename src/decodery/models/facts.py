@@ -80,6 +80,15 @@ def vocab_size(model: object, options: Options, sources: Sequence[object] | None
     )
 
 
+def real_vocab_size(model: object) -> int | None:
+    """The vocabulary, where the configuration names a padded one beside it: the ids beyond mean nothing."""
+    for source in sources_of(model):
+        padded, size = _positive(_get(source, "padded_vocab_size")), _positive(_get(source, "vocab_size"))
+        if padded is not None and size is not None and size < padded:
+            return size
+    return None
+
+
 def max_length(model: object, options: Options, sources: Sequence[object] | None = None) -> int | None:
     """The context in tokens: told > configured > a position table's rows; None when nothing says."""
     found = _positive(options.get("max_length")) or _first(CONTEXT, sources or sources_of(model))

@@ -17,6 +17,9 @@ REMEDY = (
 NUMPY = "that is numpy's; make it a tensor: Decoder(lambda ids: torch.from_numpy(model(ids)), vocab_size=...)"
 
 
+HIDDEN = "last_hidden_state"
+
+
 def as_logits(
     output: object, batch: int, length: int, place: str = "the model", time_first: bool = False
 ) -> Tensor:
@@ -74,7 +77,7 @@ def picked(output: object, pick: object) -> object:
         if isinstance(pick, int):
             return output[pick]  # type: ignore[index]
         if isinstance(pick, nn.Module):
-            return pick(_find(output, -1, -1))  # (B, T, D) -> (B, T, V)
+            return pick(_hidden(output))  # (B, T, D) -> (B, T, V)
     except (KeyError, IndexError, AttributeError, TypeError) as error:
         raise ModelError(
             f"logits={pick!r:.60} finds nothing in {describe(output)}: {type(error).__name__}: {error}",
@@ -86,6 +89,14 @@ def picked(output: object, pick: object) -> object:
             remedy="give a key or attribute, an index, the head as a module, or a function of the answer",
         )
     return pick(output)
+
+
+def _hidden(output: object) -> object:
+    """The hidden states in an answer: what a head is for."""
+    named = output.get(HIDDEN) if isinstance(output, Mapping) else getattr(output, HIDDEN, None)
+    if isinstance(output, Mapping) and named is None:
+        named = next((v for v in output.values() if isinstance(v, Tensor) and v.is_floating_point()), None)
+    return named if isinstance(named, Tensor) else _find(output, -1, -1)
 
 
 def last(logits: Tensor) -> Tensor:

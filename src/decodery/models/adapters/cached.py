@@ -59,7 +59,7 @@ class CachedModel:
 
     def settle_vocabulary(self, options: Options, ask: Callable[[], int]) -> None:
         """The user's word, held against the answer's width; else what the model says; else that width."""
-        if (told := told_width(options)) is not None:
+        if (told := told_width(options, self.model)) is not None:
             check_width(told, if_it_answers(ask), name_of(self.model))
             self.width = told
         elif self._facts.vocab_size is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -11,14 +13,14 @@ import torch
 from ...contracts.errors import ModelError
 from ...contracts.protocols import Options
 from ..caches import CacheControl
-from ..calling import module_of, name_of, read_call
+from ..calling import Form, module_of, name_of, read_call
 from ..options import check_options
+from ..state.names import state_argument
 from .internal import OWN, InternalModel, InternalSession
 from .masks import MASKS, mask_named
-from .state_names import state_argument
 
-POSITIONS = {"input_pos": "places", "start_pos": "number", "cache_position": "places", "position": "number",
-             "pos": "number"}  # fmt: skip
+POSITIONS = {"input_pos": "places", "start_pos": "number", "cache_position": "places", "position": "either",
+             "pos": "either"}  # fmt: skip
 """Argument -> what it wants: the place of each token, LongTensor (K,), or the first one as a number."""
 SURE = ("input_pos", "start_pos")
 
@@ -43,9 +45,16 @@ class InputPosModel(InternalModel):
     that projects use. Raises `ModelError` when cache and context disagree, or when a call fails.
     """
 
-    def __init__(self, model: Callable[..., Any], options: Options) -> None:
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        options: Options,
+        *,
+        rows: int = 2,
+        forms: Sequence[tuple[bool, Form]] = ((False, "batch"),),
+    ) -> None:
         check_options(options, "input_pos", OWN)
-        super().__init__(model, options)
+        super().__init__(model, options, rows)
         self.position = _position_of(self.call.accepts)
         self.called = f"takes {self.position}"
         self.mask_argument = mask_named(self.call.accepts)
@@ -56,16 +65,17 @@ class InputPosModel(InternalModel):
                 remedy="hand over a function f(ids, input_pos) that fills it in, or say adapter='stateless'",
             )
         bare = not set(self.call.required) & {self.position, self.mask_argument}
-        plain = self.plain_call() if bare else None
         needs_mask = self.mask_argument in self.call.required
-        kinds = list(MASKS) if needs_mask else ["", *MASKS] if self.mask_argument else [""]
-        self._settle_with_a_mask(kinds, options, plain)
+        masks = list(MASKS) if needs_mask else ["", *MASKS] if self.mask_argument else [""]
+        wanted = POSITIONS[self.position]
+        kinds = ["number", "places"] if wanted == "either" else [wanted]
+        self._settle_one_way(options, list(product(forms, kinds, masks)), bare)
 
     def arguments(self, session: InternalSession, start: int, count: int) -> dict[str, Any]:
         """Positions, and the mask if there is one."""
         given: dict[str, Any] = {self.position: start}
         device = self._facts.device
-        if POSITIONS[self.position] == "places":
+        if self.position_kind == "places":
             given[self.position] = torch.arange(start, start + count, device=device)  # (K,)
         if self.mask_kind:
             size = self._cache_length(session)
@@ -73,13 +83,16 @@ class InputPosModel(InternalModel):
             given[self.mask_argument] = MASKS[self.mask_kind](rows, start, count, size, device)
         return given
 
-    def _settle_with_a_mask(self, kinds: list[str], options: Options, plain: Any) -> None:
-        """The first kind of mask with which the model answers, and answers truly."""
+    def _settle_one_way(
+        self, options: Options, ways: list[tuple[tuple[bool, Form], str, str]], bare: bool
+    ) -> None:
+        """The first way of calling with which the model answers, and answers truly."""
         first: ModelError | None = None
-        for kind in kinds:
-            self.mask_kind = kind
+        for (single, form), kind, mask in ways:
+            self.single, self.position_kind, self.mask_kind = single, kind, mask
+            self.call = replace(self.call, form=form)
             try:
-                self.settle(options, plain)
+                self.settle(options, self.plain_call() if bare else None)
             except ModelError as error:
                 # The plainest way's error is the one to read.
                 first = first or error

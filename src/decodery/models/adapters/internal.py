@@ -13,14 +13,15 @@ from ...contracts.errors import ModelError
 from ...contracts.protocols import Options
 from ..caches import CacheControl, Size
 from ..calling import name_of
-from ..forward import Forward
+from ..forward import Forward, one_by_one
 from ..keeping.journal import Journal
 from ..keeping.module import left_as_found
 from ..keeping.turns import turns_on
-from ..probing.learn import learn
-from ..probing.verify import chunks_hold, difference, rewind_holds, rows_follow, truth_of
+from ..probing.learn import PRIMES, changes, learn
+from ..probing.verify import Truth, chunks_hold, difference, rewind_holds, rows_follow, truth_of
+from ..state.handling import Handling
 from ..state.tree import Leaf, Path, leaves, mapped, of_module
-from .cached import CachedModel, CachedSession
+from .cached import CachedModel, CachedSession, RewindBy
 
 WATCHED = 3
 """Calls after a set-up whose every change to the module is noted."""
@@ -28,6 +29,10 @@ UNKNOWN_LENGTH = 1024
 """Positions that a cache gets at first when nobody says how long the text will be."""
 OWN = ("setup", "verify")
 """Options of all these adapters."""
+
+
+class NoCache(ModelError):
+    """There is no cache to use, true or not."""
 
 
 class InternalModel(CachedModel):
@@ -40,8 +45,9 @@ class InternalModel(CachedModel):
 
     called = "keeps a cache"
 
-    def __init__(self, model: Callable[..., Any], options: Options) -> None:
+    def __init__(self, model: Callable[..., Any], options: Options, rows: int = 2) -> None:
         super().__init__(model, options)
+        self.tried_rows = rows
         self.cache = CacheControl(self.module, options.get("setup"))
         # The module's, since several decoders may share it, and its one cache.
         self.turns = turns_on(self.module)
@@ -75,38 +81,61 @@ class InternalModel(CachedModel):
     def plain_call(self) -> Callable[[Tensor], Tensor] | None:
         """`plainly`, if a trial allows that."""
         try:
-            self.plainly(torch.zeros(1, 1, dtype=torch.long))
+            self.plainly(torch.zeros(1, 3, dtype=torch.long))
         except ModelError:
             return None
         return self.plainly
 
     def _verify(self, plain: Callable[[Tensor], Tensor] | None) -> None:
-        facts, opened = self._facts, self.open
-        truth = truth_of(opened, facts.vocab_size, facts.max_length, plain, window=self.window)
+        facts, opened, single = self._facts, self.open, self.single
+        truth = truth_of(
+            opened,
+            facts.vocab_size,
+            facts.max_length,
+            plain,
+            rows=self.tried_rows,
+            single=single,
+            window=self.window,
+        )
         if truth.compared < 3:
             return
-        self.difference, self.compared = difference(opened, truth), truth.compared
+        self.difference = difference(opened, truth, single)
+        self.compared = truth.compared if truth.plain or not single else 0
         if self.difference > truth.allowed:
+            if not self.cache.found and self.module is not None and not self._changes():
+                raise NoCache(f"{name_of(self.model)} {self.called}, and keeps nothing between calls")
             raise ModelError(
-                f"{name_of(self.model)} {self.called}, but steps with its cache are not those of the whole context: "
-                f"log-probabilities differ by {self.difference:.3g} (rounding explains {truth.allowed:.3g})",
+                f"{name_of(self.model)} {self.called}, but steps with its cache are not those of the whole "
+                f"context: log-probabilities differ by {self.difference:.3g} (rounding explains "
+                f"{truth.allowed:.3g})",
                 remedy="adapter='stateless' feeds the whole context each step and needs no cache",
             )
-        self.chunks = chunks_hold(opened, truth)
-        self.adopt(select=False, rewinds="counter")
-        if not rewind_holds(opened, truth):
-            self.handling = learn(opened, facts.vocab_size, single=False, every=False)
-            by = self.handling.rewinds_by
-            self.rewinds = by if by and rewind_holds(opened, truth) else "replay"  # type: ignore[assignment]
-        found = (
-            self.handling
-            if self.handling.rows
-            else learn(opened, facts.vocab_size, single=False, every=False)
-        )
-        kept = self.handling
-        self.handling = replace(kept, rows=found.rows, pools=found.pools)
-        select = bool(found.rows or found.pools) and rows_follow(opened, truth)
+        self.chunks = not single and chunks_hold(opened, truth)
+        found = self._learnt()
+        self.handling, self.rewinds = self._going_back(truth, found)
+        self.handling = replace(self.handling, rows=found.rows, pools=found.pools)
+        select = bool(found.rows or found.pools) and rows_follow(opened, truth, single)
         self.adopt(select=select, rewinds=self.rewinds)
+
+    def _changes(self) -> bool:
+        """A call leaves something in the module."""
+        seen = changes(self.open, self._facts.vocab_size)
+        return seen is None or bool(seen)
+
+    def _learnt(self) -> Handling:
+        batches = PRIMES if self.tried_rows > 1 else (1,)
+        return learn(self.open, self._facts.vocab_size, batches, single=self.single, every=False)
+
+    def _going_back(self, truth: Truth, found: Handling) -> tuple[Handling, RewindBy]:
+        """By our count of places alone, else by what was seen to grow or count, else by feeding again."""
+        ways: list[tuple[Handling, RewindBy]] = [(Handling(), "counter")]
+        if found.rewinds_by:
+            ways.append((found, found.rewinds_by))
+        for handling, by in ways:
+            self.handling = handling
+            if rewind_holds(self.open, truth, self.single):
+                return handling, by
+        return Handling(), "replay"
 
     def _asked_vocab_size(self) -> int:
         session = self.open(1, 1)
@@ -172,8 +201,9 @@ class InternalSession(CachedSession):
         with self._owner.turns.using(self._turn):
             if start + ids.shape[1] > self.capacity and not self._closed:
                 self._prepare(len(ids), max(start + ids.shape[1], 2 * self.capacity))
-                if start:
-                    self._logits(self._ids, 0, 1)
+                pieces = one_by_one(self._ids) if self._owner.single else [self._ids] if start else []
+                for at, piece in enumerate(pieces):
+                    self._logits(piece, at, 1)
             return self._logits(ids, start, columns)
 
     def _restart(self, batch_size: int) -> None:
@@ -195,6 +225,8 @@ class InternalSession(CachedSession):
         facts = self._owner.facts
         length = min(length, facts.max_length or length)
         self._calls = 0
+        # What an earlier filling left, a counter that the reset forgets for example, is taken back first.
+        self._journal.undo()
         with self._forward.mode(), self._journal.recording():
             self._owner.cache.prepare(Size(batch_size, length, facts.device, facts.dtype))
         self._owner.evaluation.renew()

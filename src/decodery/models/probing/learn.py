@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from ..forward import one_by_one
-from ..state.handling import Handling, copied, watched
+from ..state.handling import Handling, copied, moved, watched
 from ..state.tree import Leaf, Path
 from .verify import Tried, random_ids
 
@@ -24,10 +24,15 @@ class Watched(Tried, Protocol):
 
 
 def learn(
-    open_session: Callable[[int, int], Watched], vocab_size: int | None, *, single: bool, every: bool
+    open_session: Callable[[int, int], Watched],
+    vocab_size: int | None,
+    batches: Sequence[int] = PRIMES,
+    *,
+    single: bool,
+    every: bool,
 ) -> Handling:
     """What one step changes in the state; nothing where the model fails on such batches."""
-    for batch in PRIMES:
+    for batch in batches:
         ids = random_ids(batch, FED + 1, vocab_size)
         try:
             # Other tokens first: a cache that is not cleared may hold the very values that are to be seen changing.
@@ -37,6 +42,17 @@ def learn(
             continue
         return watched(before, after, batch, every)
     return Handling()
+
+
+def changes(open_session: Callable[[int, int], Watched], vocab_size: int | None) -> set[Path] | None:
+    """Paths of what one step changes in the state; None where that cannot be seen."""
+    ids = random_ids(2, FED + 1, vocab_size)
+    try:
+        _step(open_session, (ids + 1) % (vocab_size or 2), False)
+        before, after = _step(open_session, ids, False)
+    except Exception:
+        return None
+    return moved(before, after)
 
 
 def _step(

@@ -150,6 +150,16 @@ def rewind_holds(open_session: Opener, truth: Truth, single: bool = False) -> bo
     return newest_difference(torch.cat(again, dim=1), truth.logits) <= truth.allowed
 
 
+def rows_are_alone(open_session: Opener, truth: Truth, single: bool = False) -> bool:
+    """Another row 0 does not move the logits of the last row: what the model takes for rows are rows."""
+    if truth.ids.shape[0] < 2:
+        return True
+    ids = truth.ids.clone()
+    ids[0] = ids[0].roll(1)
+    moved = fed(open_session, ids, [1] * ids.shape[1] if single else [ids.shape[1]])
+    return newest_difference(moved[-1:], truth.logits[-1:]) <= truth.allowed
+
+
 def rows_follow(open_session: Opener, truth: Truth, single: bool = False) -> bool:
     """Rows that were swapped, repeated and dropped go on as if they had been alone."""
     ids, first = truth.ids, truth.first

@@ -8,6 +8,7 @@ is only believed after it was tried (`probing/verify.py`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,19 +27,17 @@ class Handling:
     pools  tensor -> the dimension whose first places are the batch
     grows  tensor -> the dimension that has one place a token
     counts numbers that go up by one a token
-    fixed  tensors that a step changes at no dimension in particular: they cannot be cut
     """
 
     rows: dict[Path, int] = field(default_factory=dict)
     pools: dict[Path, int] = field(default_factory=dict)
     grows: dict[Path, int] = field(default_factory=dict)
     counts: frozenset[Path] = frozenset()
-    fixed: frozenset[Path] = frozenset()
 
     @property
-    def rewinds_by(self) -> str:
-        """How the newest tokens could be taken back: "crop", "counter", or "" for not at all."""
-        return "crop" if self.grows else "counter" if self.counts or not self.fixed else ""
+    def rewinds_by(self) -> Literal["", "crop", "counter"]:
+        """How the newest tokens could be taken back, "" for not at all. To be tried."""
+        return "crop" if self.grows else "counter" if self.counts else ""
 
     def taking(self, rows: Tensor, path: Path, leaf: Leaf) -> Leaf:
         """(B',) int64: the leaf with row i what row `rows[i]` was; others are returned as they are."""
@@ -68,7 +67,6 @@ def watched(before: dict[Path, Leaf], after: dict[Path, Leaf], batch: int, every
     pools: dict[Path, int] = {}
     grows: dict[Path, int] = {}
     counts: set[Path] = set()
-    fixed: set[Path] = set()
     for path, new in after.items():
         old = before.get(path)
         if not isinstance(new, Tensor):
@@ -90,10 +88,19 @@ def watched(before: dict[Path, Leaf], after: dict[Path, Leaf], batch: int, every
             longer = [d for d in range(new.dim()) if new.shape[d] != old.shape[d]]
             if len(longer) == 1 and new.shape[longer[0]] == old.shape[longer[0]] + 1:
                 grows[path] = longer[0]
-                continue
-        if path not in counts:
-            fixed.add(path)
-    return Handling(rows, pools, grows, frozenset(counts), frozenset(fixed))
+    return Handling(rows, pools, grows, frozenset(counts))
+
+
+def moved(before: dict[Path, Leaf], after: dict[Path, Leaf]) -> set[Path]:
+    """Where a leaf is new, gone or another one."""
+
+    def same(a: Leaf, b: Leaf) -> bool:
+        if isinstance(a, Tensor) and isinstance(b, Tensor):
+            return a.shape == b.shape and _equal(a, b)
+        return not isinstance(a, Tensor) and not isinstance(b, Tensor) and a == b
+
+    both = before.keys() & after.keys()
+    return {path for path in both if not same(before[path], after[path])} | (before.keys() ^ after.keys())
 
 
 def copied(found: dict[Path, Leaf]) -> dict[Path, Leaf]:

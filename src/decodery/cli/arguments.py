@@ -17,6 +17,7 @@ _STREAM = "Show text as it comes, or whole."
 
 _FILES = "Recipe files, names of recipes in the box, or - for stdin."
 _CHANGE = "Check with this change: top_p=0.8. May be repeated."
+_NEW = "The package's name: small letters, digits and '-'."
 _NAME = "A plugin, or a step, strategy, model, adapter or recipe."
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -107,18 +108,18 @@ def generate(
 
 def plugins_list(as_json: Json = False) -> None:
     """List what is installed, from metadata alone: no plugin is imported."""
-    from . import plugins  # noqa: PLC0415 (lazy: the host)
+    from .plugins.listing import list_plugins  # noqa: PLC0415 (lazy: the host)
 
-    _end(plugins.list_plugins(as_json))
+    _end(list_plugins(as_json))
 
 
 def plugins_show(
     name: Annotated[str, typer.Argument(metavar="NAME", help=_NAME)], as_json: Json = False
 ) -> None:
     """Show what a plugin provides, or one step or strategy: parameters, bounds, defaults, reference."""
-    from . import plugins  # noqa: PLC0415 (lazy: the host)
+    from .plugins.show import show  # noqa: PLC0415 (lazy: the host)
 
-    _end(plugins.show(name, as_json))
+    _end(show(name, as_json))
 
 
 def plugins_doctor(
@@ -126,9 +127,21 @@ def plugins_doctor(
     as_json: Json = False,
 ) -> None:
     """Import every plugin and say how it fares. Exit code 1 if one is broken."""
-    from . import plugins  # noqa: PLC0415 (lazy: the host)
+    from .plugins.doctor import doctor  # noqa: PLC0415 (lazy: the host)
 
-    _end(plugins.doctor(trace, as_json))
+    _end(doctor(trace, as_json))
+
+
+def plugins_new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_NEW)],
+    into: Annotated[str, typer.Option(metavar="DIR", help="Where its folder is made.")] = ".",
+) -> None:
+    """Write a complete small plugin: a processor, a stop rule, a strategy, a recipe and their tests."""
+    from pathlib import Path  # noqa: PLC0415 (lazy: start-up)
+
+    from .plugins.new import new  # noqa: PLC0415 (lazy: start-up)
+
+    _end(new(name, Path(into)))
 
 
 def recipe_check(

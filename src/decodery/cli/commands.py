@@ -78,10 +78,11 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     app.command(cls=_Command)(arguments.generate)
-    plugins = _group(app, "plugins", "Installed plugins: list, show, doctor.")
+    plugins = _group(app, "plugins", "Installed plugins: list, show, doctor; new writes one.")
     plugins.command("list", cls=_Command)(arguments.plugins_list)
     plugins.command("show", cls=_Command)(arguments.plugins_show)
     plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
+    plugins.command("new", cls=_Command)(arguments.plugins_new)
     recipe = _group(app, "recipe", "Recipes: check.")
     recipe.command("check", cls=_Command)(arguments.recipe_check)
     return app

@@ -17,6 +17,7 @@ _STREAM = "Show text as it comes, or whole."
 
 _FILES = "Recipe files, names of recipes in the box, or - for stdin."
 _CHANGE = "Check with this change: top_p=0.8. May be repeated."
+NO_PLUGIN = "Leave this plugin out, before it is imported. May be repeated; stands before the command."
 _NEW = "The package's name: small letters, digits and '-'."
 _NAME = "A plugin, or a step, strategy, model, adapter or recipe."
 

@@ -114,10 +114,19 @@ def _dressed() -> bool:
 
 
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+    no_plugin: Annotated[
+        list[str] | None,
+        typer.Option("--no-plugin", metavar="NAME", help=arguments.NO_PLUGIN, show_default=False),
+    ] = None,
 ) -> None:
     if version:
         from .. import __version__  # noqa: PLC0415
 
         typer.echo(f"decodery {__version__}")
         raise typer.Exit
+    if no_plugin:
+        from .plugins.without import plugins_left_out  # noqa: PLC0415 (lazy: the host)
+
+        context.with_resource(plugins_left_out(no_plugin))

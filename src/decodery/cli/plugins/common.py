@@ -6,8 +6,9 @@ import json
 import os
 from typing import Any
 
-from ...host.loader import PluginInfo, builtin_info, normalise, selection_from_environment
+from ...host.loader import PluginInfo, builtin_info
 from ...host.registry import Host
+from ...host.selection import VARIABLE, named, normalise, selection_from_environment
 from ..console import Console
 
 
@@ -26,14 +27,14 @@ def print_json(console: Console, data: object) -> None:
 
 
 def mention_selection(console: Console) -> None:
-    if "DECODERY_PLUGINS" in os.environ:
-        console.say(f"DECODERY_PLUGINS={os.environ['DECODERY_PLUGINS']!r} chooses among them")
+    if VARIABLE in os.environ:
+        console.say(f"{VARIABLE}={os.environ[VARIABLE]!r} chooses among them")
 
 
 def tell_unknown(console: Console, host: Host) -> None:
     """DECODERY_PLUGINS is a list of names to keep or, with "-", to drop: a mistyped one would do so in silence."""
     known = {info.id for info in (builtin_info(), *host.installed())}
-    named = [name.strip().removeprefix("-") for name in (selection_from_environment() or "").split(",")]
-    unknown = [repr(name) for name in dict.fromkeys(named) if name and normalise(name) not in known]
+    names = [name.removeprefix("-") for name in named(selection_from_environment() or "")]
+    unknown = [repr(name) for name in dict.fromkeys(names) if name and normalise(name) not in known]
     if unknown:
-        console.say(f"DECODERY_PLUGINS names what is not installed: {', '.join(unknown)}")
+        console.say(f"{VARIABLE} names what is not installed: {', '.join(unknown)}")

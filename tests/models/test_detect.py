@@ -13,8 +13,8 @@ from torch import nn
 
 from decodery.contracts.errors import ModelError, UnknownName
 from decodery.contracts.specs import AdapterSpec
+from decodery.models.adapters.stateless import StatelessModel
 from decodery.models.detect import connect, inspect
-from decodery.models.stateless import StatelessModel
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,8 @@ def test_probing_a_torch_model_does_not_import_transformers() -> None:
     code = (
         "import sys, torch\n"
         "from decodery.models.detect import inspect\n"
-        "from decodery.contracts.specs import AdapterSpec\n"
-        "specs = [AdapterSpec(n, f'decodery.models.{n}:probe', f'decodery.models.{n}:{c}') for n, c in\n"
-        "         (('hf', 'HfModel'), ('input_pos', 'InputPosModel'), ('stateless', 'StatelessModel'))]\n"
+        "from decodery.builtin.plugin import provide_adapters\n"
+        "specs = sorted(provide_adapters(), key=lambda spec: -spec.priority)\n"
         "model = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 9))\n"
         "assert inspect(model, specs).adapter == 'stateless'\n"
         "sys.exit('transformers' in sys.modules)\n"

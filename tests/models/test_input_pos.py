@@ -10,8 +10,8 @@ from test_sessions import IDS, same, truth
 from torch import Tensor, nn
 
 from decodery.contracts.errors import ModelError
-from decodery.models.input_pos import InputPosModel
-from decodery.models.verify import random_ids
+from decodery.models.adapters.input_pos import InputPosModel
+from decodery.models.probing.verify import random_ids
 
 
 @pytest.mark.parametrize("name", ["LyingCache", "NoCache", "NoCacheRequired"])
@@ -62,7 +62,7 @@ def test_an_older_larger_cache_does_not_refuse_a_smaller_batch() -> None:
 
 
 def test_a_cache_of_unknown_length_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decodery.models.input_pos.UNKNOWN_LENGTH", 4)
+    monkeypatch.setattr("decodery.models.adapters.input_pos.UNKNOWN_LENGTH", 4)
     model = zoo.Demo()
     decodable, _ = connected(model)
     session = decodable.open(3, None)

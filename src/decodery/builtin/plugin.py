@@ -52,22 +52,22 @@ def provide_adapters() -> list[AdapterSpec]:
     return [
         AdapterSpec(
             name="hf",
-            probe="decodery.models.hf:probe",
-            factory="decodery.models.hf:HfModel",
+            probe="decodery.models.adapters.hf:probe",
+            factory="decodery.models.adapters.hf:HfModel",
             priority=100,
             summary="a transformers causal language model with its cache",
         ),
         AdapterSpec(
             name="input_pos",
-            probe="decodery.models.input_pos:probe",
-            factory="decodery.models.input_pos:InputPosModel",
+            probe="decodery.models.adapters.input_pos:probe",
+            factory="decodery.models.adapters.input_pos:InputPosModel",
             priority=80,
             summary="model(x, input_pos) with a cache of its own",
         ),
         AdapterSpec(
             name="stateless",
-            probe="decodery.models.stateless:probe",
-            factory="decodery.models.stateless:StatelessModel",
+            probe="decodery.models.adapters.stateless:probe",
+            factory="decodery.models.adapters.stateless:StatelessModel",
             priority=0,
             summary="any model(x) that returns logits; the whole text is fed at every step",
         ),

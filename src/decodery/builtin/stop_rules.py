@@ -7,7 +7,7 @@ from . import params
 
 HERE = "decodery.builtin.stopping"
 
-LAST_TOKENS = frozenset({"stateless", "ragged", "reads_history", "compilable"})
+LAST_TOKENS = frozenset({"stateless", "ragged", "reads_history", "ids_only", "compilable"})
 
 
 def stop_rules() -> list[StepSpec]:
@@ -75,7 +75,7 @@ def stop_rules() -> list[StepSpec]:
             summary="ends all rows after so many seconds",
             reference="transformers.MaxTimeCriteria",
             # Not stateless: the same call has another answer later.
-            traits=frozenset({"ragged"}),
+            traits=frozenset({"ragged", "ids_only"}),
             aliases=("MaxTimeCriteria",),
             finish_reason="max_time",
         ),

@@ -44,13 +44,14 @@ max_length     int | None, the model's context
 rng            `protocols.Rng`, the random numbers of these rows
 """
 
-TRAITS = frozenset({"stateless", "argmax_invariant", "ragged", "reads_history", "compilable"})
+TRAITS = frozenset({"stateless", "argmax_invariant", "ragged", "reads_history", "ids_only", "compilable"})
 """Claims about a step; the conformance kit proves each.
 
 stateless        the answer depends on the arguments of the call alone
 argmax_invariant never moves the best token of a row
 ragged           also takes right-padded ids: `(input_ids, scores, *, lengths, prompt_lengths)`
 reads_history    looks at `input_ids`; without it a stateless step sees all rows in one call whatever their lengths
+ids_only         of a stop rule: never looks at `scores`, which then may be empty, (R, 0)
 compilable       traces under torch.compile and CUDA graphs: no host sync, no Python branch on data
 """
 
@@ -90,7 +91,9 @@ class StrategySpec:
     """How tokens are chosen. `draw` says what a per-token strategy's `choose` does: "argmax" and "categorical" may be
     fused by the planner, "custom" never; a strategy with `decode(run)` declares "custom".
 
-    `roles` names further models it needs ("draft"); `min_keep` is the least number of tokens that filters must leave.
+    `roles` names further models it needs ("draft"); `min_keep` is the least number of tokens that filters must leave,
+    a number or a function of the run's facts (their attributes are named as in `FACTS`). `ranks`: whole texts compete,
+    so the run has a row a prompt and the results come by `Run.emit`.
     """
 
     name: str
@@ -102,6 +105,7 @@ class StrategySpec:
     roles: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
     min_keep: int | Callable[..., int] | None = None
+    ranks: bool = False
     version: int = 1
     aliases: tuple[str, ...] = ()
 

@@ -29,15 +29,24 @@ def bind_steps(
     ]
 
 
-def bind_strategy(use: StrategyUse, facts: Facts) -> Any:
-    """The strategy object: it has `choose` (per token) or `decode` (owns the loop)."""
-    if use.spec.roles:
+def bind_strategy(use: StrategyUse, facts: Facts, roles: frozenset[str] = frozenset()) -> Any:
+    """The strategy object: it has `choose` (per token) or `decode` (owns the loop). `roles` are the further models at
+    hand. Raises `InvalidInput` when one that it needs is not among them."""
+    missing = [role for role in use.spec.roles if role not in roles]
+    if missing:
         raise InvalidInput(
-            f"strategy {use.spec.name!r} needs further models: {', '.join(use.spec.roles)}",
-            remedy="this version decodes with one model; choose another strategy",
+            f"strategy {use.spec.name!r} needs a model for the role {missing[0]!r}",
+            remedy=f"Decoder(model, recipe, models={{{missing[0]!r}: ...}}), or --role {missing[0]}=MODEL",
         )
     factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
     return factory(**param_values(use.params), **facts.take(use.spec.needs, use.spec.name))
+
+
+def owns_loop(use: StrategyUse) -> bool:
+    """Whether the strategy has `decode` rather than `choose`."""
+    return use.spec.draw == "custom" and not hasattr(
+        resolve(use.spec.factory, f"strategy {use.spec.name!r}"), "choose"
+    )
 
 
 def strategy_min_keep(use: StrategyUse, facts: Facts) -> int:
@@ -78,6 +87,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         instances,
         trusted=step.qualified == spec.name,
         stateless="stateless" in spec.traits,
+        ids_only="ids_only" in spec.traits,
         reason=reason,
     )
 

@@ -13,7 +13,9 @@ from ..contracts.protocols import Observer
 from ..host.registry import Host
 from ..models.options import check_model
 from ..recipe.recipe import Recipe
-from .call import Call, Setting, Wishes, check_wishes
+from .calls.call import Call
+from .calls.opening import Setting
+from .calls.wishes import Wishes, check_wishes
 from .inspect import connect_model
 from .io.arguments import as_device, as_eos
 from .io.generation import Generation

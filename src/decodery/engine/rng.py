@@ -100,17 +100,33 @@ def fresh_seed() -> int:
 
 class RowRng:
     """The row generator. `row_keys`, `samples`, `steps` are (R,) int64 on one device; `steps` is read at each call,
-    and whoever writes the history advances it in place."""
+    and whoever writes the history advances it in place. `owner` sets the numbers of another model's run apart."""
 
-    def __init__(self, row_keys: Tensor, samples: Tensor, steps: Tensor) -> None:
+    def __init__(self, row_keys: Tensor, samples: Tensor, steps: Tensor, owner: str = "") -> None:
         self.row_keys, self.samples, self.steps = row_keys, samples, steps
+        self._owner = f"{owner}/" if owner else ""
         self._forks = torch.zeros_like(samples)  # how many copies of each row were made
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
-        return uniform(self.row_keys, self.samples, self.steps + ahead, purpose)
+        return uniform(self.row_keys, self.samples, self.steps + ahead, self._owner + purpose)
 
     def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return inverse_cdf(scores, self.uniform(purpose, ahead))
+
+    def without_replacement(self, scores: Tensor, count: int, rows: Tensor) -> Tensor:
+        """(G, C) -> (G, count) int64 in the order drawn; group g draws the numbers of row `rows[g]`, (G,) int64."""
+        keys, samples, steps = self.row_keys[rows], self.samples[rows], self.steps[rows]
+        drawn: list[Tensor] = []
+        for place in range(count):
+            # Where nothing is left to draw any will do: the caller's scores say that it is worth nothing.
+            scores = torch.where((scores == -torch.inf).all(-1, keepdim=True), 0.0, scores)
+            drawn.append(inverse_cdf(scores, uniform(keys, samples, steps, f"{self._owner}draw/{place}")))
+            scores = scores.scatter(1, drawn[-1].unsqueeze(1), -torch.inf)  # (G,) -> (G, 1)
+        return torch.stack(drawn, dim=1)  # count x (G,) -> (G, count)
+
+    def of_role(self, role: str, steps: Tensor) -> RowRng:
+        """The random numbers of another model beside these rows; `steps` (R,) int64 is its own counter."""
+        return RowRng(self.row_keys, self.samples, steps, f"{self._owner}{role}")
 
     def select(self, rows: Tensor, copies: Tensor, steps: Tensor) -> None:
         """(R',) int64 each: the rows' keys go with them. `copies` counts earlier copies of the same row: the first
@@ -167,6 +183,14 @@ class TorchRng:
 
     def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return multinomial(scores, self._generator)
+
+    def without_replacement(self, scores: Tensor, count: int, rows: Tensor) -> Tensor:
+        """(G, C) -> (G, count) int64 in the order drawn, as transformers' beam sampling draws."""
+        return torch.multinomial(scores.softmax(-1), count, generator=self._generator)
+
+    def of_role(self, role: str, steps: Tensor) -> TorchRng:
+        """One generator serves all models, as in transformers."""
+        return self
 
 
 def torch_rng(rows: int, device: torch.device, seed: int | None) -> TorchRng:

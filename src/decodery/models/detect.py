@@ -13,10 +13,10 @@ from ..contracts.errors import DecoderyError, ModelError, UnknownName
 from ..contracts.protocols import DecodableModel, ModelFacts, Options
 from ..contracts.specs import AdapterSpec, resolve
 from .calling import module_of, name_of
-from .keeping import left_as_found
+from .keeping.module import left_as_found
 from .options import check_model, check_numbers
 from .outputs import REMEDY
-from .probes import observe
+from .probing.probes import observe
 
 Choice = str | Mapping[str, Any]
 """An adapter's name, "auto", or {"name": ..., **options}."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..contracts.errors import ModelError
 from .calling import Call, name_of, run
-from .keeping import EvalMode
+from .keeping.module import EvalMode
 from .outputs import as_logits
 
 

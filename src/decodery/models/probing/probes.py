@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..contracts.errors import ModelError
-from ..contracts.protocols import DecodableModel
+from ...contracts.errors import ModelError
+from ...contracts.protocols import DecodableModel
 from .verify import newest_difference, random_ids, tolerance
 
 LENGTH = 4

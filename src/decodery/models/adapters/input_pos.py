@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import ModelError
-from ..contracts.protocols import Capabilities, ModelFacts, Options
-from .caches import CacheControl, Size
-from .calling import module_of, name_of, read_call
-from .facts import facts_of
-from .forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
-from .journal import Journal
-from .keeping import EvalMode, left_as_found
-from .options import check_options, check_width, if_it_answers, told_width
-from .turns import turns_on
-from .verify import Verdict, verify_cache
+from ...contracts.errors import ModelError
+from ...contracts.protocols import Capabilities, ModelFacts, Options
+from ..caches import CacheControl, Size
+from ..calling import module_of, name_of, read_call
+from ..facts import facts_of
+from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
+from ..keeping.journal import Journal
+from ..keeping.module import EvalMode, left_as_found
+from ..keeping.turns import turns_on
+from ..options import check_options, check_width, if_it_answers, told_width
+from ..probing.verify import Verdict, verify_cache
 
 POSITIONS = ("input_pos", "start_pos")
 WATCHED = 3

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .forward import one_by_one
+from ..forward import one_by_one
 
 ROWS, FIRST, TOTAL, BACK = 2, 4, 10, 2
 TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1.5e-1}

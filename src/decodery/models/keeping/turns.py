@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ..contracts.errors import ModelError
+from ...contracts.errors import ModelError
 
 PATIENCE = 10.0
 """Seconds without a call after which another thread's session is not waited for any longer."""

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import ModelError
-from ..contracts.protocols import Capabilities, ModelFacts, Options
-from .calling import module_of, name_of, read_call
-from .facts import facts_of
-from .forward import Forward, check_context, refuse_mask, uniform_count
-from .keeping import EvalMode, left_as_found
-from .options import check_options, check_width, if_it_answers, told_width
+from ...contracts.errors import ModelError
+from ...contracts.protocols import Capabilities, ModelFacts, Options
+from ..calling import module_of, name_of, read_call
+from ..facts import facts_of
+from ..forward import Forward, check_context, refuse_mask, uniform_count
+from ..keeping.module import EvalMode, left_as_found
+from ..options import check_options, check_width, if_it_answers, told_width
 
 CAPABILITIES = Capabilities(select=True, rewind="uniform")
 

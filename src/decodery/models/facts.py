@@ -106,7 +106,7 @@ def max_length(model: object, options: Options, sources: Sequence[object] | None
 
 def window_of(model: object) -> int | None:
     """How far back attention sees, where a configuration says so."""
-    return _first(WINDOW, sources_of(model))
+    return first_number(WINDOW, sources_of(model))
 
 
 def device_of(model: object, options: Options) -> torch.device:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -92,15 +93,28 @@ class HfModel:
                 masks="attention_mask" in self.call.accepts,
                 select=True,
                 rewind="uniform" if rewinds else "none",
+                hidden=True,
             ),
             sources=[
                 s for s in (getattr(module, "generation_config", None), text, self.config) if s is not None
             ],
         )
 
+        self._facts = replace(
+            self._facts,
+            layers=getattr(text, "num_hidden_layers", None),
+            tied=bool(getattr(text, "tie_word_embeddings", False)),
+        )
+
     @property
     def facts(self) -> ModelFacts:
         return self._facts
+
+    def head(self, states: Tensor) -> Tensor:
+        """(..., H) -> (..., V): the output layer alone."""
+        module: Any = module_of(self.model)
+        logits: Tensor = module.get_output_embeddings()(states)
+        return logits if self.width is None else logits[..., : self.width]
 
     def open(self, batch_size: int, length: int | None) -> HfSession:
         return HfSession(self, batch_size)
@@ -122,6 +136,18 @@ class HfSession:
         self._mask: Tensor | None = None
         self._next = torch.zeros(batch_size, 1, dtype=torch.long, device=owner.facts.device)
         self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
+        self._watched: tuple[int, ...] = ()
+        self._hidden: Tensor | None = None
+
+    def watch(self, layers: Sequence[int]) -> None:
+        """Keep the outputs of these layers from now on; 0 are the embeddings, -1 is the last layer after its norm."""
+        self._watched = tuple(layers)
+
+    def hidden(self) -> Tensor:
+        """(L, B, K, H): what the layers watched gave for the columns of the last call."""
+        if self._hidden is None:
+            raise ModelError("no layers were watched", remedy="call watch before the first forward")
+        return self._hidden
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64, (B, T) 0 on left padding -> (B, V)."""
@@ -193,7 +219,11 @@ class HfSession:
             {name: value for name, value in offered.items() if name in accepts and value is not None}
         )
         inputs.update(model_inputs)
+        if self._watched:
+            inputs["output_hidden_states"] = True
         output: Any = self._forward.run(ids, inputs)
+        if self._watched:
+            self._hidden = torch.stack([output.hidden_states[layer] for layer in self._watched])
         self._cache = getattr(output, argument, self._cache)
         logits = self._forward.found_in(output, ids.shape[0], ids.shape[1])
         # A view would keep the logits of the whole prompt alive.

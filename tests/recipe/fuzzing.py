@@ -13,6 +13,9 @@ no code is compiled or run. All that a new format needs:
 
 from __future__ import annotations
 
+import encodings.unicode_escape
+import encodings.utf_16
+import encodings.utf_16_le  # noqa: F401 (codecs are imported when they are first used, which is no misdeed)
 import faulthandler
 import os
 import random

@@ -26,6 +26,7 @@ LIBRARY = importlib.resources.files("decodery") / "recipe" / "library"
 IN_THE_BOX = [file.read_bytes() for file in LIBRARY.iterdir() if file.name.endswith(".yaml")]
 SEEDS = [
     *IN_THE_BOX * 12,
+    b"recipe: 1\nextends: acme/tight\npatch: [{set: {narrow.label: x}}]\n",
     *(f"recipe: 1\n{case[0]}\n".encode() for case in MISTAKES.values()),
     *(f"recipe: 1\nextends: ./chat.yaml\npatch:\n- {change}\n".encode() for change, _, _ in SAME_AS_EDITING),
     b"recipe: 1\nextends: chat\npatch:\n  - set: {temperature: 1.2, top_p.min_keep: 5}\n  - drop: [top_k]\n",

@@ -11,7 +11,6 @@ from ..report import Problems, Source, Span
 from ..syntax.nodes import Budget, Entry, MappingNode, Node, ScalarNode, SequenceNode, is_refused
 from ..syntax.text import read
 from ..tree import parse
-from . import patch
 from .sources import Found, NotFound, fetch_base
 from .version import is_version
 
@@ -44,6 +43,9 @@ def compose(found: Found, host: Host, names: Names, problems: Problems) -> Compo
         change = file.root.get("patch")
         _lay(root, file.root)
         if change is not None and whole:
+            # lazy: few recipes have one
+            from . import patch  # noqa: PLC0415
+
             _mark(change.value, "patch")
             patch.apply(root, change.value, names, problems)
     return Composed(root, whole)

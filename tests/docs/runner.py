@@ -23,6 +23,10 @@ from pages import Block, agrees, blocks, commands, output_of
 from decodery import Recipe
 from decodery.cli.app import main
 from decodery.host.loader import GROUP
+from decodery.host.registry import Host
+from decodery.recipe.advice import advise
+from decodery.recipe.compose.sources import Found, Place
+from decodery.recipe.recipe import examine
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,8 +95,17 @@ def run_page(path: Path, place: Path) -> Iterator[Ran]:
                 )
             elif block.language == "console":
                 yield from _run_console(block, path.name)
+            elif block.reports:
+                yield _report(block, name)
             elif block.is_recipe:
                 Recipe.loads(block.text, source=name)
+
+
+def _report(block: Block, name: str) -> Ran:
+    """The codes of what is wrong with a recipe: one that is shown for a mistake has that mistake and no other."""
+    examined = examine(Found(name, block.text, Place("")), (), Host())
+    codes = {problem.code for problem in (*examined.problems, *advise(examined))}
+    return Ran(name, "\n".join(sorted(codes)), block.reports, False)
 
 
 def _run_console(block: Block, page: str) -> Iterator[Ran]:

@@ -301,7 +301,7 @@ def _arguments(use: Step | StrategyUse) -> str:
     values = non_default_values(use.params)
     lone = first_field(spec.params) if spec.params is not None and isinstance(use, Step) else None
     written = [repr(use.qualified or spec.name)]
-    if lone is not None and lone in values:
+    if lone is not None and values.get(lone) is not None:  # None alone would say that no value is given
         written.append(repr(values.pop(lone)))
     if isinstance(use, StrategyUse) and use.seed is not None:
         written.append(f"seed={use.seed}")

@@ -8,15 +8,22 @@ from typing import Any
 
 from ...contracts.errors import DecoderyError, RecipeError
 from ...host.registry import Host
-from ...recipe.recipe import Recipe
+from ...recipe.compose.sources import Found, Place, fetch
+from ...recipe.recipe import Recipe, examine
+from ...recipe.syntax.text import MAX_BYTES
 from ..prompts import read_bytes
 
 
 def read(name: str, overrides: Sequence[str], host: Host) -> Recipe:
     """The recipe in the file `name`, of that name in the box, or on stdin ("-"). Raises `DecoderyError`."""
+    return examine(found(name, host), overrides, host).result()
+
+
+def found(name: str, host: Host) -> Found:
+    """Its text, and where the paths in it begin: those in a text from stdin, in the current directory."""
     if name == "-":
-        return Recipe.loads(read_bytes("-", "recipe"), overrides=overrides, host=host, source=label(name))
-    return Recipe.load(name, overrides=overrides, host=host)
+        return Found(label(name), read_bytes("-", "recipe", MAX_BYTES + 1), Place(""))
+    return fetch(name, host)
 
 
 def label(name: str) -> str:

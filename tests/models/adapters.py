@@ -1,19 +1,15 @@
-"""The three adapters as records, as the plugin in the box declares them."""
+"""The adapters in the box as records, the way its plugin declares them."""
 
 from __future__ import annotations
 
+from decodery.builtin.plugin import provide_adapters
 from decodery.contracts.protocols import DecodableModel
 from decodery.contracts.specs import AdapterSpec
-from decodery.models.detect import Report, connect
+from decodery.models.detect import connect
+from decodery.models.report import Report
 
-HF = AdapterSpec("hf", "decodery.models.hf:probe", "decodery.models.hf:HfModel", 100)
-INPUT_POS = AdapterSpec(
-    "input_pos", "decodery.models.input_pos:probe", "decodery.models.input_pos:InputPosModel", 80
-)
-STATELESS = AdapterSpec(
-    "stateless", "decodery.models.stateless:probe", "decodery.models.stateless:StatelessModel", 0
-)
-ADAPTERS = [HF, INPUT_POS, STATELESS]
+ADAPTERS: list[AdapterSpec] = sorted(provide_adapters(), key=lambda spec: -spec.priority)
+STATELESS = next(spec for spec in ADAPTERS if spec.name == "stateless")
 
 
 def connected(model: object, adapter: object = "auto", **options: object) -> tuple[DecodableModel, Report]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from decodery.models.keeping import EvalMode, Snapshot, left_as_found
+from decodery.models.keeping.module import EvalMode, Snapshot, left_as_found
 
 
 def flags(module: nn.Module) -> list[bool]:

@@ -12,7 +12,7 @@ from adapters import connected
 from test_sessions import IDS
 from torch import Tensor, nn
 
-from decodery.models.journal import Journal
+from decodery.models.keeping.journal import Journal
 
 
 class Table(zoo.Demo):

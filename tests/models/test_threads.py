@@ -99,7 +99,7 @@ def elsewhere(job: object) -> list[object]:
 def test_a_session_that_stands_still_is_not_waited_for_for_ever_nor_disturbed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("decodery.models.turns.PATIENCE", 0.2)
+    monkeypatch.setattr("decodery.models.keeping.turns.PATIENCE", 0.2)
     model = zoo.Demo()
     decodable, _ = connected(model)
     session = decodable.open(3, 14)
@@ -114,7 +114,7 @@ def test_a_session_that_stands_still_is_not_waited_for_for_ever_nor_disturbed(
 
 
 def test_a_call_that_takes_long_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decodery.models.turns.PATIENCE", 0.2)
+    monkeypatch.setattr("decodery.models.keeping.turns.PATIENCE", 0.2)
     inside, go_on = threading.Event(), threading.Event()
 
     class Slow(zoo.Demo):

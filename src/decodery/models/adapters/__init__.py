@@ -1,0 +1,1 @@
+"""Ways of driving a model, one a file."""

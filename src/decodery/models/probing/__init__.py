@@ -1,0 +1,1 @@
+"""What a trial tells: is a cache true, are rows independent, does the model look ahead?"""

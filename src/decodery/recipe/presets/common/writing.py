@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,12 @@ class Writing:
             self.note("include_stop", True, "dropped", note=f"{self.engine} has no such setting")
         if recipe.compat == "hf" and self.engine != "transformers":
             self.note("compat", "hf", "dropped", note=f"{self.engine} has its own layout; {draws}")
+
+    def json(self) -> Written:
+        """The keys as one JSON object; what cannot be seen is written as an escape."""
+        text = json.dumps(self.keys, indent=2, ensure_ascii=False)
+        seen = (char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+        return self.finish("".join([*seen, "\n"]))
 
     def finish(self, text: str) -> Written:
         return Written(text, tuple(self.report))

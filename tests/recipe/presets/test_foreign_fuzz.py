@@ -94,8 +94,8 @@ def fuzz(count: int, seed: int) -> Counter[str]:
 
 
 def test_only_decodery_errors_come_out_and_nothing_else_happens() -> None:
-    outcomes = fuzz(1500, seed=1)
-    assert min(outcomes["read"], outcomes["refused"]) > 300  # both ways out are exercised
+    outcomes = fuzz(1000, seed=1)
+    assert min(outcomes["read"], outcomes["refused"]) > 200  # both ways out are exercised
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ def built_by_transformers(model: GPT2LMHeadModel, config: dict[str, object]) -> 
 # -- the order and the choice of steps ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(100))
 def test_the_steps_are_the_classes_that_generate_builds_in_its_order(
     seed: int, model: GPT2LMHeadModel
 ) -> None:

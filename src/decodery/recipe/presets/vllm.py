@@ -24,7 +24,6 @@ from .engines.requests import (
     MAX_TOKENS,
     PRESENCE,
     STOP,
-    TEMPERATURE,
     TOP_P,
     how_many,
     is_greedy,
@@ -48,10 +47,11 @@ MIN_TOKENS = Knob(
 )
 REPETITION = Knob(
     "repetition_penalty",
-    (Key("repetition_penalty", "repetition_penalty", NUMBER, None, 0, 0.01, 2),),
+    (Key("repetition_penalty", "repetition_penalty", NUMBER),),
     lambda penalty: penalty == 1,
     1.0,
 )
+TEMPERATURE = Knob("temperature", (Key("temperature", "temperature", NUMBER),), lambda value: value == 1, 1.0)
 MIN_P = Knob("min_p", (Key("min_p", "min_p", NUMBER),), lambda p: p == 0, 0.0)
 TOP_K = Knob("top_k", (Key("top_k", "top_k", INTEGER),), lambda k: k in (-1, 0), 0)
 BEFORE = (BIAS, REPETITION, PRESENCE, FREQUENCY)

@@ -258,7 +258,7 @@ class Reading:
             )
         keys_given = [key for key in dict.fromkeys(keys.values()) if self.has(key)]
         for key in keys_given or list(keys.values())[:1]:
-            by_default = "" if keys_given else f"{self.engine}'s default"
+            by_default = "" if keys_given else f"the default of {self.engine}"
             self.note(key, status, written, "; ".join(filter(None, (by_default, note))))
 
 

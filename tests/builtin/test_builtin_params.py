@@ -24,7 +24,7 @@ HF = {
     "sequence_bias": hf.SequenceBiasLogitsProcessor,
     "epsilon_cutoff": hf.EpsilonLogitsWarper,
     "eta_cutoff": hf.EtaLogitsWarper,
-    "top_h": hf.TopHLogitsWarper,
+    "top_h": lambda **v: hf.TopHLogitsWarper(**v),  # noqa: PLW0108  # transformers 4 has none
     "encoder_repetition_penalty": lambda **v: hf.EncoderRepetitionPenaltyLogitsProcessor(
         *v.values(), torch.ones(1, 2)
     ),

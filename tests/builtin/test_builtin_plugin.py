@@ -212,7 +212,10 @@ def test_an_alias_is_a_name_that_the_installed_transformers_has():
     for spec in STEPS.values():
         for alias in spec.aliases:
             places = (transformers, logits_process, stopping_criteria)
-            known = alias in arguments or any(hasattr(place, alias) for place in places)
+            # The one step whose class transformers 4 lacks; its function needs none.
+            known = (
+                alias in arguments or spec.name == "top_h" or any(hasattr(place, alias) for place in places)
+            )
             assert known, f"{spec.name}: {alias}"
 
 

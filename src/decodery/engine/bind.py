@@ -72,7 +72,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     if kind is PerRow and len(facts.prompt_lengths) > 1 and knows_its_place(step):
         raise InvalidInput(
             f"{name!r} looks rows up by their place in the batch, but here it is called on one row at a time",
-            remedy="use compat('hf'), or one prompt a call",
+            remedy="use the step of the box that stands for it, compat('hf'), or one prompt a call",
         )
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
     try:

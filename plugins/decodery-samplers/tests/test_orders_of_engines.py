@@ -18,8 +18,8 @@ IDS = torch.tensor([[1, 2, 3, 1]])
 DEMO = cache(load)
 
 ORDERS = {
-    "llama.cpp": "logit_bias repetition_penalty frequency_penalty presence_penalty dry top_n_sigma top_k typical_p top_p "
-    "min_p xtc dynamic_temperature",
+    "llama.cpp": "logit_bias repetition_penalty frequency_penalty presence_penalty dry top_n_sigma top_k typical_p "
+    "top_p min_p xtc dynamic_temperature",
     "llama.cpp-mirostat": "logit_bias repetition_penalty frequency_penalty presence_penalty temperature",
     "vllm": "allowed_tokens banned_tokens min_new_tokens logit_bias repetition_penalty frequency_penalty "
     "presence_penalty temperature min_p top_k top_p",

@@ -96,6 +96,8 @@ class BoundPipeline:
         ids, rows = as_batch(input_ids, logits)
         self._check_growth(ids, self._seen)
         _observe(self._plan.observe, ids, self._seen)
+        if hasattr(self._strategy, "choose") and hasattr(self._strategy, "observe"):
+            _observe(self._strategy.observe, ids, self._seen)
         self._steps += ids.shape[1] - self._seen
         self._seen = ids.shape[1]
         return whole_view(ids, self._prompt_length), rows

@@ -96,7 +96,9 @@ def test_the_box_holds_what_the_first_issue_of_steps_names():
         "factual",
         "hf",
     }
-    assert [spec.name for spec in Host("").adapters()] == ["hf", "input_pos", "stateless"]
+    assert [spec.name for spec in Host("").adapters()] == [
+        *("hf", "input_pos", "state", "flag", "step", "stateless", "rows")
+    ]
 
 
 def test_declaring_imports_neither_torch_nor_transformers():

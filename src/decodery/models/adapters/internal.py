@@ -31,6 +31,10 @@ OWN = ("setup", "verify")
 """Options of all these adapters."""
 
 
+class Disagrees(ModelError):
+    """Steps with the cache are not those of the whole context."""
+
+
 class NoCache(ModelError):
     """There is no cache to use, true or not."""
 
@@ -104,7 +108,7 @@ class InternalModel(CachedModel):
         if self.difference > truth.allowed:
             if not self.cache.found and self.module is not None and not self._changes():
                 raise NoCache(f"{name_of(self.model)} {self.called}, and keeps nothing between calls")
-            raise ModelError(
+            raise Disagrees(
                 f"{name_of(self.model)} {self.called}, but steps with its cache are not those of the whole "
                 f"context: log-probabilities differ by {self.difference:.3g} (rounding explains "
                 f"{truth.allowed:.3g})",

@@ -39,7 +39,8 @@ FORMS: tuple[tuple[bool, Form], ...] = ((False, "batch"), (True, "batch"), (True
 """(one token a call?, how ids go in), in the order tried."""
 OWN = ("state", "state_in", "state_out", "verify", "one_token")
 """Options: what makes a first state, the argument that takes it, where the answer has it; trust it; one a call."""
-POSITION = ("start_pos", "position", "pos", "offset", "past_length", "seqlen_offset")
+POSITION = ("start_pos", "past_length", "seqlen_offset", "offset", "position", "pos")
+UNSURE = ("offset", "position", "pos")
 
 
 def probe(model: object, options: Options) -> str | None:
@@ -155,6 +156,8 @@ class StateModel(CachedModel):
         """Flags, first states and orientations, without knowing an answer yet."""
         told, flags = self.options, flags_of(self.call)
         position = next((name for name in POSITION if name in self.call.accepts), "")
+        # "pos" may be anything, so it is left out first.
+        positions = dict.fromkeys(("", position) if position in UNSURE else (position, ""))
         strong = [name for name in flags if "hidden" not in name]
         sets = [strong, flags, *([name] for name in flags), []]
         unique = [dict.fromkeys(names, True) for n, names in enumerate(sets) if names not in sets[:n]]
@@ -162,7 +165,9 @@ class StateModel(CachedModel):
         for time_first in turned:
             for given in unique:
                 for words, make in first_states(self.whole_model, argument, self.call, told.get("state")):
-                    yield Thread(argument, make, words, flags=given, position=position, time_first=time_first)
+                    for place in positions:
+                        begun = Thread(argument, make, words, flags=given, time_first=time_first)
+                        yield replace(begun, position=place)
 
     def _first_answer(self) -> object:
         """The answer to a few tokens at once, or else to one."""

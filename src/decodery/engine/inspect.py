@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from ..contracts.errors import ModelError
 from ..contracts.protocols import DecodableModel
 from ..contracts.specs import AdapterSpec
 from ..host.registry import Host
@@ -36,7 +37,14 @@ def inspect_model(
     decodable, report = connect_model(
         model, adapter=adapter, vocab_size=vocab_size, max_length=max_length, device=device, host=host
     )
-    return replace(report, speed=speed_of(decodable)) if measure else report
+    if not measure:
+        return report
+    try:
+        return replace(report, speed=speed_of(decodable))
+    except ModelError as error:
+        # A context that it does not speak of, most often.
+        failed = f"it failed while its speed was measured: {error.message}"
+        return replace(report, warnings=(*report.warnings, failed))
 
 
 def connect_model(

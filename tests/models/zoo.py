@@ -139,9 +139,10 @@ class Demo(Body):
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)
         self.config = SimpleNamespace(block_size=CONTEXT, vocab_size=VOCAB, eos_token_id=0)
-        self.resets = 0
+        self.resets = self.rows = 0
 
     def setup_caches(self, max_batch_size: int, max_seq_length: int) -> None:
+        self.rows = max_batch_size
         for layer in self.layers:
             layer.kv_cache = KVCache(max_batch_size, max_seq_length, self.head.weight.dtype)
 
@@ -155,6 +156,8 @@ class Demo(Body):
     def forward(self, x: Tensor, input_pos: Tensor | None = None) -> Tensor:
         if input_pos is None:
             return self.plain(x)
+        if self.rows not in (0, len(x)):
+            raise ValueError(f"{len(x)} rows, and a cache for {self.rows}")
         size = self.layers[0].kv_cache.k_cache.shape[2]
         mask = torch.arange(size, device=x.device) <= input_pos[:, None]
         h = self.embed(x, input_pos)

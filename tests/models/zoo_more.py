@@ -255,3 +255,31 @@ class MaskRequired(Body):
 def causal(ids: Tensor) -> Tensor:
     """(B, T) -> (T, T) bool."""
     return torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
+
+
+class Maskable(Body):
+    """BERT's and GPT-2's arguments: a mask (B, T) of what is no padding, and the place of each token."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Any = None, position_ids: Any = None) -> Tensor:
+        T = input_ids.shape[1]
+        x = self.embed(input_ids, torch.arange(T) if position_ids is None else position_ids)
+        mask = causal(input_ids)
+        if attention_mask is not None:
+            mask = mask & attention_mask.bool()[:, None, None, :] | torch.eye(T, dtype=torch.bool)
+        for layer in self.layers:
+            x = x + layer(x, mask, None)
+        return self.head(x)
+
+
+class MaskIgnored(Maskable):
+    """Takes a mask and does not look at it."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Any = None, position_ids: Any = None) -> Tensor:
+        return super().forward(input_ids, None, position_ids)
+
+
+class NoPlaces(Maskable):
+    """Looks at the mask, but padding moves the places."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Any = None) -> Tensor:
+        return super().forward(input_ids, attention_mask)

@@ -103,6 +103,41 @@ def generate(
     )
 
 
+def doctor(
+    *,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default=False)],
+    adapter: Annotated[
+        str, typer.Option(metavar="NAME", help="Look at this adapter, instead of the first that fits.")
+    ] = "auto",
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...", show_default=False)
+    ] = None,
+    vocab_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Instead of what the model says of itself.")
+    ] = None,
+    max_length: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Instead of what the model says of itself.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a model: how it would be driven and why, whether its cache is true, and how fast it is.
+
+    A few calls on random token ids are made. Exit code 1 if nothing can drive it.
+    """
+    from . import doctor as command  # noqa: PLC0415 (lazy: start-up)
+
+    _end(
+        command.doctor(
+            model=model,
+            adapter=adapter,
+            device=device,
+            vocab_size=vocab_size,
+            max_length=max_length,
+            as_json=as_json,
+        )
+    )
+
+
 def plugins_list(as_json: Json = False) -> None:
     """List what is installed, from metadata alone: no plugin is imported."""
     from .plugins.listing import list_plugins  # noqa: PLC0415 (lazy: the host)

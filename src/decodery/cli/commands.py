@@ -80,6 +80,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     app.command(cls=_Command)(arguments.generate)
+    app.command(cls=_Command)(arguments.doctor)
     plugins = _group(app, "plugins", "Installed plugins: list, show, doctor; new writes one.")
     plugins.command("list", cls=_Command)(arguments.plugins_list)
     plugins.command("show", cls=_Command)(arguments.plugins_show)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from ..contracts.errors import ModelError
 from ..contracts.protocols import DecodableModel
 from ..contracts.specs import AdapterSpec
 from ..host.registry import Host
 from ..models.detect import Choice, connect
 from ..models.report import Report
+from ..models.speed import speed_of
 
 
 def inspect_model(
@@ -18,19 +22,29 @@ def inspect_model(
     vocab_size: int | None = None,
     max_length: int | None = None,
     device: torch.device | str | None = None,
+    measure: bool = True,
     host: Host | None = None,
 ) -> Report:
     """A report on `model`, made to be printed: the adapter that drives it and the evidence, what else was
-    tried, vocabulary, context, device and dtype, what its sessions can do, and warnings.
+    tried, cached steps against the whole text, vocabulary, context, device and dtype, what its sessions can do,
+    tokens a second with and without the cache (unless `measure` is False), warnings, and what would be better.
 
     `adapter` is "auto", an adapter's name, or {"name": ..., **options}; `vocab_size`, `max_length` and
     `device` override what the model says of itself. A few calls on tiny random ids are made; the
     module is left as it was found. Raises `ModelError` when nothing drives the model, `UnknownName` for an
     adapter that nobody has, `InvalidInput` for an option that cannot be.
     """
-    return connect_model(
+    decodable, report = connect_model(
         model, adapter=adapter, vocab_size=vocab_size, max_length=max_length, device=device, host=host
-    )[1]
+    )
+    if not measure:
+        return report
+    try:
+        return replace(report, speed=speed_of(decodable))
+    except ModelError as error:
+        # A context that it does not speak of, most often.
+        failed = f"it failed while its speed was measured: {error.message}"
+        return replace(report, warnings=(*report.warnings, failed))
 
 
 def connect_model(

@@ -16,7 +16,7 @@ from ..caches import CacheControl
 from ..calling import Form, module_of, name_of, read_call
 from ..options import check_options
 from ..state.names import state_argument
-from .internal import OWN, InternalModel, InternalSession
+from .internal import OWN, Disagrees, InternalModel, InternalSession
 from .masks import MASKS, mask_named
 
 POSITIONS = {"input_pos": "places", "start_pos": "number", "cache_position": "places", "position": "either",
@@ -87,19 +87,18 @@ class InputPosModel(InternalModel):
         self, options: Options, ways: list[tuple[tuple[bool, Form], str, str]], bare: bool
     ) -> None:
         """The first way of calling with which the model answers, and answers truly."""
-        first: ModelError | None = None
+        failures: list[ModelError] = []
         for (single, form), kind, mask in ways:
             self.single, self.position_kind, self.mask_kind = single, kind, mask
             self.call = replace(self.call, form=form)
             try:
                 self.settle(options, self.plain_call() if bare else None)
             except ModelError as error:
-                # The plainest way's error is the one to read.
-                first = first or error
+                failures.append(error)
                 continue
             return
-        if first is not None:
-            raise first
+        # A cache that was reached and lied tells most; else the plainest way's error is the one to read.
+        raise next((error for error in failures if isinstance(error, Disagrees)), failures[0])
 
     def _cache_length(self, session: InternalSession) -> int:
         """As the module notes it, since some round it up; else as it was asked for."""

@@ -19,7 +19,7 @@ from ..keeping.module import left_as_found
 from ..keeping.turns import turns_on
 from ..probing.learn import PRIMES, changes, learn
 from ..probing.verify import Truth, chunks_hold, difference, rewind_holds, rows_follow, truth_of
-from ..state.handling import Handling
+from ..state.handling import Handling, copied
 from ..state.tree import Leaf, Path, leaves, mapped, of_module
 from .cached import CachedModel, CachedSession, RewindBy
 
@@ -29,6 +29,10 @@ UNKNOWN_LENGTH = 1024
 """Positions that a cache gets at first when nobody says how long the text will be."""
 OWN = ("setup", "verify")
 """Options of all these adapters."""
+
+
+class Disagrees(ModelError):
+    """Steps with the cache are not those of the whole context."""
 
 
 class NoCache(ModelError):
@@ -104,7 +108,7 @@ class InternalModel(CachedModel):
         if self.difference > truth.allowed:
             if not self.cache.found and self.module is not None and not self._changes():
                 raise NoCache(f"{name_of(self.model)} {self.called}, and keeps nothing between calls")
-            raise ModelError(
+            raise Disagrees(
                 f"{name_of(self.model)} {self.called}, but steps with its cache are not those of the whole "
                 f"context: log-probabilities differ by {self.difference:.3g} (rounding explains "
                 f"{truth.allowed:.3g})",
@@ -113,7 +117,7 @@ class InternalModel(CachedModel):
         self.chunks = not single and chunks_hold(opened, truth)
         found = self._learnt()
         self.handling, self.rewinds = self._going_back(truth, found)
-        self.handling = replace(self.handling, rows=found.rows, pools=found.pools)
+        self.handling = replace(self.handling, rows=found.rows, pools=found.pools, others=found.others)
         select = bool(found.rows or found.pools) and rows_follow(opened, truth, single)
         self.adopt(select=select, rewinds=self.rewinds)
 
@@ -175,9 +179,21 @@ class InternalSession(CachedSession):
             self._change(lambda path, leaf: handling.without(count, path, leaf))
 
     def take_rows(self, rows: Tensor) -> None:
-        """(B',) int64."""
+        """(B',) int64. Another number of rows is set up anew, as the model may have noted the old one."""
         handling = self._owner.handling
-        self._change(lambda path, leaf: handling.taking(rows, path, leaf))
+        if len(rows) == self.rows or not self._owner.cache.sized:
+            self._change(lambda path, leaf: handling.taking(rows, path, leaf))
+            return
+        with self._forward.mode():
+            state = {*handling.rows, *handling.pools, *handling.others}
+            kept = {
+                path: handling.taking(rows, path, leaf)
+                for path, leaf in copied(self.leaves()).items()
+                if path in state
+            }
+        with self._owner.turns.using(self._turn):
+            self._prepare(len(rows), self.capacity)
+        self._change(kept.get)
 
     def close(self) -> None:
         """Clears the cache and puts the module back as it was when the session was opened."""

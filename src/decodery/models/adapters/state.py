@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,14 +31,15 @@ from ..probing.verify import (
 from ..state.first import first_states
 from ..state.names import flags_of, state_argument
 from ..state.thread import Out, Thread, outs_of
-from ..state.tree import Leaf, Path, leaves, mapped
-from .cached import CachedModel, CachedSession
+from .cached import CachedModel
+from .state_session import StateSession
 
 FORMS: tuple[tuple[bool, Form], ...] = ((False, "batch"), (True, "batch"), (True, "column"))
 """(one token a call?, how ids go in), in the order tried."""
 OWN = ("state", "state_in", "state_out", "verify", "one_token")
 """Options: what makes a first state, the argument that takes it, where the answer has it; trust it; one a call."""
-POSITION = ("start_pos", "position", "pos", "offset", "past_length", "seqlen_offset")
+POSITION = ("start_pos", "past_length", "seqlen_offset", "offset", "position", "pos")
+UNSURE = ("offset", "position", "pos")
 
 
 def probe(model: object, options: Options) -> str | None:
@@ -155,6 +155,8 @@ class StateModel(CachedModel):
         """Flags, first states and orientations, without knowing an answer yet."""
         told, flags = self.options, flags_of(self.call)
         position = next((name for name in POSITION if name in self.call.accepts), "")
+        # "pos" may be anything, so it is left out first.
+        positions = dict.fromkeys(("", position) if position in UNSURE else (position, ""))
         strong = [name for name in flags if "hidden" not in name]
         sets = [strong, flags, *([name] for name in flags), []]
         unique = [dict.fromkeys(names, True) for n, names in enumerate(sets) if names not in sets[:n]]
@@ -162,7 +164,9 @@ class StateModel(CachedModel):
         for time_first in turned:
             for given in unique:
                 for words, make in first_states(self.whole_model, argument, self.call, told.get("state")):
-                    yield Thread(argument, make, words, flags=given, position=position, time_first=time_first)
+                    for place in positions:
+                        begun = Thread(argument, make, words, flags=given, time_first=time_first)
+                        yield replace(begun, position=place)
 
     def _first_answer(self) -> object:
         """The answer to a few tokens at once, or else to one."""
@@ -266,85 +270,3 @@ class StateModel(CachedModel):
             return session.found(ids, session.answer(ids, 0)).shape[-1]
         finally:
             session.close()
-
-
-class StateSession(CachedSession):
-    """The state is this session's own; rows and tokens are taken of it as the owner found out."""
-
-    def __init__(self, owner: StateModel, batch_size: int, length: int | None) -> None:
-        super().__init__(owner, batch_size)
-        self._owner, self._length = owner, length or owner.facts.max_length or 1024
-        self._forward = owner.forward()
-        try:
-            self._state = self._begun(batch_size)
-        except BaseException:
-            self.close()
-            raise
-
-    def leaves(self) -> dict[Path, Leaf]:
-        return leaves(self._state)
-
-    def take_back(self, count: int) -> None:
-        handling = self._owner.handling
-        with self._forward.mode():
-            self._state = mapped(self._state, lambda path, leaf: handling.without(count, path, leaf))
-
-    def take_rows(self, rows: Tensor) -> None:
-        """(B',) int64."""
-        handling = self._owner.handling
-        with self._forward.mode():
-            self._state = mapped(self._state, lambda path, leaf: handling.taking(rows, path, leaf))
-
-    def forge(self, ids: Tensor) -> None:
-        """(B, T) int64 in place of what was fed; the state stays."""
-        self._ids = ids.to(self._ids.device)
-
-    def fork(self) -> StateSession:
-        """Another session that goes on from here: the state is copied deeply."""
-        twin = StateSession(self._owner, self.rows, self._length)
-        with self._forward.mode():
-            twin._state = copy.deepcopy(self._state)
-        twin._ids, twin._inputs = self._ids, self._inputs
-        return twin
-
-    def answer(self, ids: Tensor, start: int) -> object:
-        """What the model returns for ids (B, K) after `start` tokens; the state stays as it was returned."""
-        thread = self._owner.thread
-        given: dict[str, Any] = dict(thread.flags)
-        if self._state is not None or thread.argument in self._owner.call.required:
-            given[thread.argument] = self._state
-        if thread.position:
-            given[thread.position] = start
-        return self._forward.run(ids, {**given, **(self._inputs if start == 0 else {})})
-
-    def found(self, ids: Tensor, output: object) -> Tensor:
-        """Logits (B, K', V) in an answer."""
-        return self._forward.found_in(output, ids.shape[0], ids.shape[1])
-
-    def close(self) -> None:
-        self._state = None
-        self._forward.close()
-
-    def _feed(self, ids: Tensor, start: int, columns: int) -> Tensor:
-        thread = self._owner.thread
-        whole = torch.cat([self._ids, ids], dim=1) if thread.prefix else ids  # (B, T) + (B, K) -> (B, T + K)
-        before = getattr(self._state, "seqlen_offset", None)
-        output = self.answer(whole, start)
-        logits = self.found(whole, output)[:, -columns:].clone()
-        try:
-            self._state = thread.out.taken(output, self._state)
-        except (AttributeError, LookupError, TypeError) as error:
-            raise ModelError(
-                f"{name_of(self._owner.model)} returned no state where one is expected ({thread.out}): {error}",
-                remedy="adapter={'name': 'state', 'state_out': ...} says where it is",
-            ) from error
-        if isinstance(before, int) and getattr(self._state, "seqlen_offset", None) == before:
-            self._state.seqlen_offset = before + ids.shape[1]  # type: ignore[attr-defined]  # the caller's duty
-        return logits
-
-    def _restart(self, batch_size: int) -> None:
-        self._state = self._begun(batch_size)
-
-    def _begun(self, batch_size: int) -> Any:
-        with self._forward.mode():
-            return self._owner.thread.first(batch_size, self._length)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ...contracts.errors import ModelError
 from ...contracts.protocols import Capabilities, ModelFacts, Options
@@ -17,7 +18,11 @@ from ..facts import facts_of
 from ..forward import Forward, check_context, refuse_mask, uniform_count
 from ..keeping.module import EvalMode, left_as_found
 from ..options import check_options, check_width, if_it_answers, told_width
+from ..probing.verify import newest_difference, random_ids, tolerance
 
+MASK, PLACES = "attention_mask", "position_ids"
+PADDED, PADDING = 7, 3
+"""Tokens of the rows on which padding is tried, and how many of one are padding."""
 CAPABILITIES = Capabilities(select=True, rewind="uniform", rewind_by="crop")
 
 
@@ -43,7 +48,10 @@ class StatelessModel:
         self.needs_position = next(
             (name for name in ("input_pos", "start_pos") if name in self.call.required), ""
         )
-        missing = [name for name in self.call.required if name != self.needs_position]
+        self.masked = MASK in self.call.accepts
+        self.placed = PLACES in self.call.accepts
+        given = {self.needs_position, MASK, PLACES}
+        missing = [name for name in self.call.required if name not in given]
         if missing:
             raise ModelError(
                 f"{name_of(model)}{self.call.shown} also requires {', '.join(missing)}",
@@ -58,6 +66,9 @@ class StatelessModel:
         elif self._facts.vocab_size is None:
             self._facts = replace(self._facts, vocab_size=self._asked_vocab_size())
 
+        if self.masked and self._padding_holds():
+            self._facts = replace(self._facts, capabilities=replace(CAPABILITIES, masks=True))
+
     @property
     def facts(self) -> ModelFacts:
         return self._facts
@@ -65,11 +76,49 @@ class StatelessModel:
     def open(self, batch_size: int, length: int | None) -> StatelessSession:
         return StatelessSession(self, batch_size)
 
+    def beside(self, length: int, mask: Tensor | None, rows: int) -> dict[str, Any]:
+        """What the ids (B, `length`) are given beside them: positions that a signature insists on, and, where prompts
+        are padded or the model insists, the mask (B, T) and each token's place (B, T)."""
+        given = self.positions(length)
+        if mask is None and MASK in self.call.required:
+            mask = torch.ones(rows, length, dtype=torch.long, device=self._facts.device)
+        if mask is not None:
+            given[MASK] = mask
+        if self.placed and (mask is not None or PLACES in self.call.required):
+            ones = torch.ones(rows, length, dtype=torch.long, device=self._facts.device)
+            given[PLACES] = ((ones if mask is None else mask).cumsum(-1) - 1).clamp(min=0)
+        return given
+
     def positions(self, length: int) -> dict[str, Any]:
         """What a signature with required positions is given beside the ids."""
         if self.needs_position == "input_pos":
             return {"input_pos": torch.arange(length, device=self._facts.device)}
         return {"start_pos": 0} if self.needs_position else {}
+
+    def _padding_holds(self) -> bool:
+        """A left-padded row is answered like the row alone: the mask is looked at, and so are the places."""
+        if (self._facts.max_length or PADDED) < PADDED:
+            return False
+        ids = random_ids(2, PADDED, self._facts.vocab_size).to(self._facts.device)
+        mask = torch.ones_like(ids)
+        mask[0, :PADDING] = 0
+        try:
+            with left_as_found(module_of(self.model)):
+                alone = self._answer(ids[:1, PADDING:], None)
+                padded = self._answer(ids, mask)[:1]
+        except ModelError:
+            return False
+        return newest_difference(padded, alone) <= tolerance(alone.dtype)
+
+    def _answer(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, T), (B, T) -> (B, 2, V): a prompt, and one token more."""
+        session = self.open(len(ids), ids.shape[1])
+        try:
+            start = None if mask is None else mask[:, :-1]
+            first = session.filled(ids[:, :-1], start)
+            return torch.cat([first.unsqueeze(1), session.step(ids[:, -1:])], dim=1)
+        finally:
+            session.close()
 
     def _asked_vocab_size(self) -> int:
         """The width of the answer to the one id that every vocabulary has."""
@@ -90,13 +139,20 @@ class StatelessSession:
         self._owner = owner
         self._ids = torch.zeros(batch_size, 0, dtype=torch.long, device=owner.facts.device)
         self._inputs: dict[str, Any] = {}
+        self._mask: Tensor | None = None
         self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
-        """(B, T) int64 -> (B, V)."""
-        refuse_mask(attention_mask, self._owner.model)
+        """(B, T) int64, (B, T) 0 on left padding -> (B, V)."""
+        if not self._owner.facts.capabilities.masks:
+            refuse_mask(attention_mask, self._owner.model)
         self._inputs = model_inputs
-        return self._extended(input_ids, 1)[:, -1]
+        return self.filled(input_ids, attention_mask)
+
+    def filled(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, T) int64, (B, T) -> (B, V), whether or not the mask was found to be looked at."""
+        self._mask = None if mask is None else mask.to(device=self._ids.device, dtype=torch.long)
+        return self._extended(ids, 1)[:, -1]
 
     def step_last(self, tokens: Tensor) -> Tensor:
         """(B, K) int64 -> (B, V) after the last of them, in one call whatever K is."""
@@ -115,17 +171,20 @@ class StatelessSession:
 
     def select(self, rows: Tensor) -> None:
         """(B',) int64: reorder, repeat or drop rows."""
-        self._ids = self._ids[rows.to(self._ids.device)]
+        rows = rows.to(self._ids.device)
+        self._ids = self._ids[rows]
+        self._mask = None if self._mask is None else self._mask[rows]
 
     def rewind(self, counts: Tensor) -> None:
         """(B,) int64, all equal: take that many tokens back."""
         count = uniform_count(counts)
         self._ids = self._ids[:, : self._ids.shape[1] - count]
+        self._mask = None if self._mask is None else self._mask[:, : self._ids.shape[1]]
 
     def fork(self) -> StatelessSession:
         """Another session that goes on from here."""
         twin = StatelessSession(self._owner, 0)
-        twin._ids, twin._inputs = self._ids, self._inputs
+        twin._ids, twin._inputs, twin._mask = self._ids, self._inputs, self._mask
         return twin
 
     def close(self) -> None:
@@ -134,12 +193,18 @@ class StatelessSession:
     def _extended(self, ids: Tensor, columns: int) -> Tensor:
         longer = torch.cat([self._ids, ids.to(self._ids.device)], dim=1)  # (B, T) + (B, K) -> (B, T + K)
         check_context(longer.shape[1], self._owner.facts.max_length, self._owner.model)
+        if self._mask is not None:
+            self._mask = pad(
+                self._mask, (0, longer.shape[1] - self._mask.shape[1]), value=1
+            )  # (B, T) -> (B, T + K)
         logits = self._logits(longer, columns)
         self._ids = longer
         return logits
 
     def _logits(self, ids: Tensor, columns: int) -> Tensor:
-        return self._forward.logits(ids, columns, {**self._owner.positions(ids.shape[1]), **self._inputs})
+        mask = None if self._mask is None else self._mask[:, : ids.shape[1]]
+        beside = self._owner.beside(ids.shape[1], mask, len(ids))
+        return self._forward.logits(ids, columns, {**beside, **self._inputs})
 
 
 def _check_callable(model: object) -> None:

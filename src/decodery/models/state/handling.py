@@ -27,12 +27,14 @@ class Handling:
     pools  tensor -> the dimension whose first places are the batch
     grows  tensor -> the dimension that has one place a token
     counts numbers that go up by one a token
+    others what a step changes beside rows and pools: counters, tables that grew
     """
 
     rows: dict[Path, int] = field(default_factory=dict)
     pools: dict[Path, int] = field(default_factory=dict)
     grows: dict[Path, int] = field(default_factory=dict)
     counts: frozenset[Path] = frozenset()
+    others: frozenset[Path] = frozenset()
 
     @property
     def rewinds_by(self) -> Literal["", "crop", "counter"]:
@@ -88,7 +90,8 @@ def watched(before: dict[Path, Leaf], after: dict[Path, Leaf], batch: int, every
             longer = [d for d in range(new.dim()) if new.shape[d] != old.shape[d]]
             if len(longer) == 1 and new.shape[longer[0]] == old.shape[longer[0]] + 1:
                 grows[path] = longer[0]
-    return Handling(rows, pools, grows, frozenset(counts))
+    others = moved(before, after) - rows.keys() - pools.keys()
+    return Handling(rows, pools, grows, frozenset(counts), frozenset(others))
 
 
 def moved(before: dict[Path, Leaf], after: dict[Path, Leaf]) -> set[Path]:

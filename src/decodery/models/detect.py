@@ -78,7 +78,10 @@ def connect(
             return _first_that_works(model, adapters, options)
         spec = _named(name, adapters)
         decodable = resolve(spec.factory, f"adapter {spec.name!r}")(model, options)
-        return decodable, Report(name_of(model), spec.name, "it was asked for", decodable.facts)
+        told = tuple(getattr(decodable, "warnings", ()))
+        return decodable, Report(
+            name_of(model), spec.name, "it was asked for", decodable.facts, warnings=told
+        )
 
 
 def inspect(
@@ -104,7 +107,9 @@ def _first_that_works(
                     rejected.append((spec.name, "not its kind of model"))
                     continue
                 decodable = resolve(spec.factory, f"adapter {spec.name!r}")(model, options)
-                seen = [] if getattr(decodable, "trusted", False) else observe(decodable, name)
+                seen = list(getattr(decodable, "warnings", ()))
+                if not getattr(decodable, "trusted", False):
+                    seen += observe(decodable, name)
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:

@@ -196,7 +196,7 @@ def test_features_are_read_and_go_with_their_rows() -> None:
         ({"decode": 3}, "decode = 3"),
         ({"decode": lambda ids: ids}, "failed on ids"),
         ({"decode": lambda ids, memory: memory.sum()}, "expected"),
-        ({"decode": lambda ids, memory: None, "logits": "generator"}, "which a head cannot read"),
+        ({"decode": lambda ids, memory: None, "logits": "generator"}, "finds nothing in None"),
         ({"decoder_start_token_id": "<s>"}, "decoder_start_token_id"),
         ({"encoding": 1}, "no option 'encoding'"),
     ],

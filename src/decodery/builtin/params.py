@@ -95,10 +95,17 @@ class EtaCutoffParams:
 
 
 @params
+class TopHParams:
+    h: Annotated[float, Field(gt=0, le=1), alias("top_h")]
+    min_keep: MinKeep = 1
+
+
+@params
 class RepetitionPenaltyParams:
     penalty: Annotated[PositiveFloat, alias("repetition_penalty")]
     window: PositiveInt | None = None
     scope: Literal["all", "prompt", "output"] = "all"
+    slope: Probability = 1.0
 
 
 @params
@@ -148,3 +155,8 @@ class StopStringsParams:
 @params
 class MaxTimeParams:
     max_time: NonNegativeFloat
+
+
+@params
+class ConfidenceParams:
+    threshold: Annotated[Probability, alias("assistant_confidence_threshold")]

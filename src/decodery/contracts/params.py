@@ -171,9 +171,8 @@ def validate_params(owner: str, cls: type | None, values: Mapping[str, object]) 
         text = None
     try:
         adapter = _adapter(cls)
-        made: object = (
-            adapter.validate_json(text) if text is not None else adapter.validate_python(dict(values))
-        )
+        # A strict adapter takes no dict of Python objects for a dataclass; the class takes them by name.
+        made: object = adapter.validate_json(text) if text is not None else cls(**values)
         return made
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)

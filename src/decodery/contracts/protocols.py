@@ -255,6 +255,9 @@ class Capabilities:
     masks   prompts of unequal length may be left-padded: attention_mask and positions are honoured
     select  rows of the session's state can be reordered, repeated and dropped
     rewind  tokens can be taken back: by a count a row (ragged), one count for all (uniform), or not at all
+    rewind_by
+            what that costs: nothing where the state is cropped or a counter set back, a forward over all that is
+            left where it is a replay; "" where nobody says
     static  the state has fixed addresses, so that a step can be captured in a CUDA graph
     hidden  the outputs of layers can be told: `watch` and `hidden`
     shared  several sessions may be open at once; without it a second one ends the first
@@ -263,6 +266,7 @@ class Capabilities:
     masks: bool = False
     select: bool = False
     rewind: Literal["ragged", "uniform", "none"] = "none"
+    rewind_by: Literal["", "crop", "counter", "replay"] = ""
     static: bool = False
     hidden: bool = False
     shared: bool = True

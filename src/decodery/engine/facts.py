@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,9 @@ class Facts:
     vocab_size: int | None = None
     tokenizer: Tokenizer | None = None
     encoder_ids: Tensor | None = None
-    encoder_lengths: Sequence[int] | None = None
+    encoder_lengths: Tensor | None = None
+    prompt_index: Tensor | None = None
+    limits: Tensor | None = None
     padding: Tensor | None = None
     max_length: int | None = None
 
@@ -57,13 +59,25 @@ class Facts:
     def row(self, index: int) -> Facts:
         """The facts of one row, for steps that are built once a row."""
         one = slice(index, index + 1)
-        lengths = self.encoder_lengths
-        own = slice(None) if lengths is None else slice(lengths[index])
         return replace(
             self,
             prompt_lengths=self.prompt_lengths[one],
             rng=self.rng.of_row(index) if isinstance(self.rng, StepRng) else self.rng,
-            encoder_ids=None if self.encoder_ids is None else self.encoder_ids[one, own],
-            encoder_lengths=None if lengths is None else lengths[one],
-            padding=None if self.padding is None else self.padding[one],
+            encoder_ids=self._own_encoder_ids(index),
+            encoder_lengths=_part(self.encoder_lengths, one),
+            prompt_index=_part(self.prompt_index, one),
+            limits=_part(self.limits, one),
+            padding=_part(self.padding, one),
         )
+
+    def _own_encoder_ids(self, index: int) -> Tensor | None:
+        """(R, S) -> (1, S'): what the encoder was given for this row, less the padding."""
+        if self.encoder_ids is None:
+            return None
+        end = None if self.encoder_lengths is None else int(self.encoder_lengths[index])
+        return self.encoder_ids[index : index + 1, :end]
+
+
+def _part(fact: Tensor | None, rows: slice) -> Tensor | None:
+    """(R,) -> (R',)"""
+    return None if fact is None else fact[rows]

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from ..contracts.errors import UnknownName
 from ..contracts.specs import StepSpec, StrategySpec
-from ..host.loader import normalise
 from ..host.registry import Host
+from ..host.selection import normalise
 from .report import MAX_PROBLEMS
 
 S = TypeVar("S", StepSpec, StrategySpec)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -78,9 +79,12 @@ class Opening:
         facts = self._facts(setting.model, history, rng, mask)
         self.strategy = bind_strategy(use, facts, frozenset(setting.roles))
         least = strategy_min_keep(use, facts)
+        rules = bind_steps(stops, facts, rectangle=self._rectangle)
+        # transformers' own length does not know the model's context.
+        known = row_limits(rules, history, None if self._rectangle else model.max_length)
+        facts = replace(facts, limits=known if int(known.max()) < UNLIMITED else None)
         plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
         plan.fuse(use.spec.draw, pipeline.host, model.device, history.prompt_lengths)
-        rules = bind_steps(stops, facts, rectangle=self._rectangle)
         self.texts = _text_rules(setting.tokenizer, rules, pipeline.include_stop)
         limits = row_limits(rules, history, model.max_length)
         limit = int(limits.max())
@@ -165,9 +169,16 @@ class Opening:
             tokenizer=self._setting.tokenizer,
             max_length=model.facts.max_length,
             padding=None if mask is None else (mask == 0).sum(-1),  # (R, T) -> (R,)
+            prompt_index=torch.tensor(self._kinds, device=model.facts.device),
             encoder_ids=self._inputs.get("encoder_ids"),
-            encoder_lengths=self._encoder_lengths,
+            encoder_lengths=self._own_encoder_lengths(model.facts.device),
         )
+
+    def _own_encoder_lengths(self, device: torch.device) -> Tensor | None:
+        """(R,) int64; None in transformers' own layout, where steps see the encoder's pads like its ids."""
+        if self._rectangle or self._encoder_lengths is None:
+            return None
+        return torch.tensor(self._encoder_lengths, device=device)
 
     def _layout(
         self, rows: Sequence[Sequence[int]], model: DecodableModel | None = None
@@ -181,6 +192,12 @@ class Opening:
             raise InvalidInput(
                 "compat: hf pads prompts of unequal length, and this model takes no attention mask",
                 remedy="give prompts of one length, or leave compat out",
+            )
+        if self._setting.filler in self._setting.eos:
+            warnings.warn(
+                f"prompts of unequal length are padded with {self._setting.filler}, which also ends a text: steps "
+                "that read the text take it for an end; pad_token_id= names another id",
+                stacklevel=6,
             )
         pads = [width - len(row) for row in rows]
         mask = [[0] * pad + [1] * len(row) for pad, row in zip(pads, rows, strict=True)]

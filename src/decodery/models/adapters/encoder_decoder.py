@@ -21,11 +21,10 @@ from ..facts import facts_of
 from ..forward import Forward, check_context, refuse_mask, uniform_count
 from ..keeping.module import EvalMode, left_as_found
 from ..options import check_options, told_width
-from ..outputs import describe
 from ..probing.probes import LENGTH, observe
 from ..probing.verify import random_ids
 
-OPTIONS = ("encode", "decode", "logits", "decoder_start_token_id", "encoder_max_length")
+OPTIONS = ("encode", "decode", "decoder_start_token_id", "encoder_max_length")
 TARGETS = (
     "decoder_input_ids", "tgt", "trg", "target", "targets", "tgt_tokens", "prev_output_tokens", "decoder_ids",
     "output_tokens", "y", "tokens", "input_ids", "ids", "idx", "x",
@@ -77,9 +76,10 @@ def read_roles(decode: Callable[..., Any]) -> Roles:
 class EncoderDecoder:
     """Opens sessions on a model given by its two halves.
 
-    Options: `encode` and `decode`, functions or names on the model ("encode", "model.encoder"); `logits`, a head for a
-    decoder that returns hidden states; `decoder_start_token_id`; `encoder_max_length`. Prompts of unequal length are
-    encoded and decoded apart, so no mask is asked for. Raises `ModelError` where a trial fails.
+    Options: `encode` and `decode`, functions or names on the model ("encode", "model.encoder"); `logits`, a head (or
+    its name) for a decoder that returns hidden states, or what other adapters take; `decoder_start_token_id`;
+    `encoder_max_length`. Prompts of unequal length are encoded and decoded apart, so no mask is asked for. Raises
+    `ModelError` where a trial fails.
     """
 
     trusted = True  # tried here, with something to encode
@@ -89,8 +89,11 @@ class EncoderDecoder:
         self.model = model
         self.encode = _part(model, options.get("encode", "encode"), "encode")
         self.decode = _part(model, options.get("decode", "decode"), "decode")
-        head = options.get("logits")
-        self.head = None if head is None else _part(model, head, "logits")
+        self.call = Call(
+            shown=" of (ids, memory)",
+            time_first=bool(options.get("time_first")),
+            pick=_pick(model, options.get("logits")),
+        )
         self.roles = read_roles(self.decode)
         self.width = told_width(options)
         self.evaluation = EvalMode(module_of(model))
@@ -114,12 +117,11 @@ class EncoderDecoder:
         return EncoderDecoderSession(self)
 
     def decoded(self, ids: Tensor, memory: Any) -> object:
-        """(B, T) int64, whatever `encode` returned -> whatever `decode` returns, through the head if there is one."""
-        roles = self.roles
-        output = (
-            self.decode(**{roles.ids: ids, roles.memory: memory}) if roles.ids else self.decode(ids, memory)
-        )
-        return output if self.head is None else self.head(_states(output))
+        """(B, T) int64, whatever `encode` returned -> whatever `decode` returns."""
+        ids_name, memory_name = self.roles.ids, self.roles.memory
+        if not ids_name:
+            return self.decode(ids, memory)
+        return self.decode(**{ids_name: ids, memory_name: memory})
 
     def encoded(self, main: Tensor, rest: Mapping[str, Any]) -> Any:
         """(B, S) int64 or features, and further inputs by name -> whatever `encode` returns."""
@@ -151,9 +153,7 @@ class EncoderDecoderSession:
         self._read: list[Tensor] = []
         self._features: dict[str, Any] = {}
         self._groups: list[tuple[Tensor, Any]] | None = None
-        self._forward = Forward(
-            owner.decoded, Call(shown=" of (ids, memory)"), owner.evaluation, device, owner.width
-        )
+        self._forward = Forward(owner.decoded, owner.call, owner.evaluation, device, owner.width)
 
     def prefill(
         self,
@@ -281,18 +281,6 @@ def _selected(value: Any, rows: Tensor, count: int) -> Any:
     return value[rows.to(value.device)] if along else value
 
 
-def _states(output: object) -> Tensor:
-    """The hidden states in what a decoder returned: its first float tensor."""
-    items = output if isinstance(output, (tuple, list)) else [getattr(output, "last_hidden_state", output)]
-    states = next((t for t in items if isinstance(t, Tensor) and t.is_floating_point()), None)
-    if states is None:
-        raise ModelError(
-            f"decode returned {describe(output)}, which a head cannot read",
-            remedy="return hidden states (B, T, H), or leave logits= out",
-        )
-    return states
-
-
 def _part(model: Any, part: Any, option: str) -> Callable[..., Any]:
     """A function as it is, a dotted name as the model's own. Raises `ModelError`."""
     if not isinstance(part, str):
@@ -308,3 +296,9 @@ def _part(model: Any, part: Any, option: str) -> Callable[..., Any]:
             remedy=f"adapter={{'name': 'encoder_decoder', {option!r}: a function, or a name on the model}}",
         )
     return found  # type: ignore[no-any-return]
+
+
+def _pick(model: Any, logits: Any) -> Any:
+    """The option `logits`: a name of the model's head is the head; everything else as for other adapters."""
+    named = getattr(module_of(model), logits, None) if isinstance(logits, str) else None
+    return logits if named is None else named

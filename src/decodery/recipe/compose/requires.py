@@ -7,7 +7,7 @@ import importlib.metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
-from ...host.loader import normalise
+from ...host.selection import normalise
 from ..report import Problems
 from ..syntax.nodes import Node, ScalarNode, SequenceNode, is_refused
 

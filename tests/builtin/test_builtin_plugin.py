@@ -124,7 +124,17 @@ def test_the_box_holds_what_the_first_issue_of_steps_names():
         "hf",
     }
     assert [spec.name for spec in Host("").adapters()] == [
-        *("hf", "hf_encoder_decoder", "input_pos", "state", "flag", "step", "stateless", "rows")
+        *(
+            "hf",
+            "hf_encoder_decoder",
+            "encoder_decoder",
+            "input_pos",
+            "state",
+            "flag",
+            "step",
+            "stateless",
+            "rows",
+        )
     ]
 
 

@@ -17,6 +17,7 @@ _SECTIONS = {
     "stop-rules": lambda: reference_text.steps("stop"),
     "strategies": reference_text.strategies,
     "errors": reference_text.error_classes,
+    "hooks": reference_text.hooks,
 }
 _GAP = re.compile(r"\S.*?\S {2,}(?=\S)")
 _CODE = re.compile(r"(`[^`]*`)")

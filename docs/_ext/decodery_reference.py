@@ -20,6 +20,7 @@ _SECTIONS = {
     "samplers-stop-rules": lambda: reference_text.steps("stop", "decodery-samplers"),
     "samplers-strategies": lambda: reference_text.strategies("decodery-samplers"),
     "errors": reference_text.error_classes,
+    "hooks": reference_text.hooks,
 }
 _GAP = re.compile(r"\S.*?\S {2,}(?=\S)")
 _CODE = re.compile(r"(`[^`]*`)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 from decodery.cli.describe import described
 from decodery.contracts import errors
 from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.host import hookspecs
 from decodery.host.registry import Host
 
 Record = TypeVar("Record", StepSpec, StrategySpec)
@@ -26,6 +28,15 @@ def strategies(plugin: str = "") -> Iterator[str]:
     """The lines of every strategy, likewise."""
     for name, spec in _records(StrategySpec, plugin):
         yield from _entry(name, spec)
+
+
+def hooks() -> Iterator[str]:
+    """A table of the hooks, from the hookspecs and the records that they return."""
+    yield from ("| hook | returns a list of | | with the fields |", "|---|---|---|---|")
+    for hook, record in hookspecs.HOOKS.items():
+        told = " ".join((inspect.getdoc(getattr(hookspecs, hook)) or "").split())
+        fields = ", ".join(f"`{field.name}`" for field in dataclasses.fields(record))
+        yield f"| `{hook}` | `{record.__name__}` | {told} | {fields} |"
 
 
 def error_classes() -> Iterator[str]:

@@ -116,8 +116,8 @@ def _run_console(block: Block, page: str) -> Iterator[Ran]:
         call = read_command(command.text)
         if command.text == "echo $?":
             printed = f"{code}\n"
-        elif command.text.startswith("pip install ./"):
-            install(Path(command.text.removeprefix("pip install ")))
+        elif command.text.startswith(("pip install ./", "pip install -e ./")):
+            install(Path(command.text.rpartition(" ")[2]))
             continue
         elif call is None:
             continue
@@ -177,6 +177,7 @@ def install(folder: Path) -> None:
 
 def _run_command(call: Call, stream: io.StringIO) -> int:
     """The exit code; both streams go to `stream`, one after the other as they are written."""
+    _forget_modules(Path.cwd())  # a process of its own would read what the page has written meanwhile
     stdin = io.TextIOWrapper(io.BytesIO(call.stdin.encode()), encoding="utf-8")
     with (
         mock.patch.dict(os.environ, call.settings),
@@ -216,7 +217,7 @@ def _execute(block: Block, path: str, module: types.ModuleType) -> str:
 @contextmanager
 def _world(place: Path, module: types.ModuleType) -> Iterator[None]:
     """The working directory, environment, import path and modules, all put back afterwards."""
-    here, path, modules = os.getcwd(), list(sys.path), set(sys.modules)
+    here, path = os.getcwd(), list(sys.path)
     others = partial(_distributions, place)
     with (
         mock.patch.dict(os.environ, {"COLUMNS": "80", "HF_HUB_OFFLINE": "1"}),
@@ -232,10 +233,15 @@ def _world(place: Path, module: types.ModuleType) -> Iterator[None]:
             del sys.modules[module.__name__]
             os.chdir(here)
             sys.path[:] = path
-            # Only what came from the page goes: a library that is loaded stays loaded.
-            for name in set(sys.modules) - modules:
-                if str(place) in str(getattr(sys.modules[name], "__file__", None)):
-                    del sys.modules[name]
+            _forget_modules(place)
+
+
+def _forget_modules(place: Path) -> None:
+    """Only what came from the page goes: a library that is loaded stays loaded."""
+    for name, module in list(sys.modules.items()):
+        if str(place) in str(getattr(module, "__file__", None)):
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _distributions(place: Path) -> list[importlib.metadata.Distribution]:

@@ -41,14 +41,14 @@ def bind_strategy(use: StrategyUse, facts: Facts, roles: frozenset[str] = frozen
             f"strategy {use.spec.name!r} needs a model for the role {missing[0]!r}",
             remedy=f"Decoder(model, recipe, models={{{missing[0]!r}: ...}}), or --role {missing[0]}=MODEL",
         )
-    factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
+    factory = resolve(use.spec.factory, f"strategy {(use.qualified or use.spec.name)!r}")
     return factory(**param_values(use.params), **facts.given(use.spec))
 
 
 def owns_loop(use: StrategyUse) -> bool:
     """Whether the strategy has `decode` rather than `choose`."""
     return use.spec.draw == "custom" and not hasattr(
-        resolve(use.spec.factory, f"strategy {use.spec.name!r}"), "choose"
+        resolve(use.spec.factory, f"strategy {(use.qualified or use.spec.name)!r}"), "choose"
     )
 
 
@@ -64,7 +64,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     values = param_values(step.params)
     if "min_keep" in values:
         values["min_keep"] = max(values["min_keep"], min_keep)  # type: ignore[call-overload]
-    factory = resolve(spec.factory, f"step {spec.name!r}")
+    factory = resolve(spec.factory, f"step {name!r}")
     facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
         _check_call(spec, name, factory.target, ragged=False)

@@ -44,6 +44,7 @@ class Fused:
     ) -> None:
         self._steps, self._tail, self._edits, self._backend = steps, tail, edits, backend
         self._greedy, self._shared = greedy, shared
+        self._greatest = max((part.greatest for part in edits if isinstance(part, BoundEdit)), default=-1)
         self._own_steps = () if tail.chain_begin is None else tuple(steps[tail.chain_begin :])
         # A few rows can be decided again alone where their steps look at nothing but scores.
         self._by_rows = tail.chain_begin is not None and all(
@@ -58,7 +59,7 @@ class Fused:
     def pick(self, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
         """(R, V) float32 before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""
         window = self._next_window(scores.shape[1])
-        if window is None:
+        if window is None or self._greatest >= scores.shape[1]:
             return None
         work = self._edited(view, scores)
         if self._greedy:

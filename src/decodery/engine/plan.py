@@ -17,17 +17,13 @@ from ..kernels import identical
 from ..kernels.draw import bad_rows
 from ..kernels.table import Choice, choose
 from .apply import BoundStep, View
-from .fused import Fused, bind_head, cannot_fuse
+from .fused import Fused, as_scores, bind_head, cannot_fuse
 from .rng import RowRng, TorchRng
 from .tail import BoundEdit, Tail, find_tail
 
+__all__ = ["Plan", "Watcher", "as_scores"]
 Watcher = Callable[[str, Tensor, Tensor], None]
 """Called with a processor's name, its scores before and after: (R, V) each."""
-
-
-def as_scores(logits: Tensor) -> Tensor:
-    """(R, V) of any float dtype -> float32, or float64 as it is: filters and draws lose tokens in half precision."""
-    return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
 
 class Plan:
@@ -78,16 +74,17 @@ class Plan:
 
         The steps before the fused ones are called once either way.
         """
-        scores = as_scores(logits)
-        if self._fused is None or scores.dtype != torch.float32 or not isinstance(rng, RowRng | TorchRng):
+        if self._fused is None or logits.dtype == torch.float64 or not isinstance(rng, RowRng | TorchRng):
             scores = self(view, logits)
             return self._dense_draw(scores, rng), scores
         begin = self._tail.begin
+        scores = as_scores(logits) if begin else logits
         for step in self.processors[:begin]:
             scores = step(view, scores)
         tokens = self._fused.pick(view, scores, rng)
         if tokens is not None:
             return tokens, scores
+        scores = as_scores(scores)
         for step in self.processors[begin:]:
             scores = step(view, scores)
         return self._dense_draw(scores, rng), scores

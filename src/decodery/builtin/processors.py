@@ -73,6 +73,17 @@ def samplers() -> list[StepSpec]:
             aliases=("TypicalLogitsWarper",),
         ),
         StepSpec(
+            name="top_h",
+            role="processor",
+            factory=f"{HERE}.typical:TopH",
+            params=params.TopHParams,
+            summary="keeps the best of the 100 best tokens, up to the share h of their entropy",
+            reference="https://arxiv.org/abs/2509.02510",
+            # Not argmax_invariant: among several best tokens with equal scores topk has no order.
+            traits=SCORES_ALONE,
+            aliases=("TopHLogitsWarper",),
+        ),
+        StepSpec(
             name="epsilon_cutoff",
             role="processor",
             factory=f"{HERE}.typical:EpsilonCutoff",
@@ -105,7 +116,8 @@ def history_readers() -> list[StepSpec]:
             role="processor",
             factory=f"{HERE}.repetition:RepetitionPenalty",
             params=params.RepetitionPenaltyParams,
-            summary="makes tokens that occurred less likely; window counts the newest tokens of the text",
+            summary="makes tokens that occurred less likely; window counts the newest tokens of the text, "
+            "slope below 1 spares its older half",
             reference="https://arxiv.org/abs/1909.05858",
             needs=frozenset({"padding"}),
             traits=HISTORY,

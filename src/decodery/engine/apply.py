@@ -23,6 +23,11 @@ from ..contracts.lowering import Lowered
 from .copying import fresh_copy
 from .rng import StepRng
 
+OF_A_ROW = frozenset(
+    {"prompt_lengths", "encoder_ids", "encoder_lengths", "prompt_index", "limits", "padding", "rng"}
+)
+"""Facts that differ from row to row."""
+
 
 @dataclass(slots=True)
 class View:
@@ -224,6 +229,6 @@ def way(traits: frozenset[str], needs: frozenset[str], rectangle: bool) -> type[
         return Ragged
     if rectangle:
         return Together
-    if "stateless" not in traits or needs & {"prompt_lengths", "encoder_ids", "rng"}:
+    if "stateless" not in traits or needs & OF_A_ROW:
         return PerRow
     return Grouped if "reads_history" in traits else Together

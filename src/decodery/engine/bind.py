@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,7 +42,7 @@ def bind_strategy(use: StrategyUse, facts: Facts, roles: frozenset[str] = frozen
             remedy=f"Decoder(model, recipe, models={{{missing[0]!r}: ...}}), or --role {missing[0]}=MODEL",
         )
     factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
-    return factory(**param_values(use.params), **facts.take(use.spec.needs, use.spec.name))
+    return factory(**param_values(use.params), **facts.given(use.spec))
 
 
 def owns_loop(use: StrategyUse) -> bool:
@@ -66,6 +67,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     factory = resolve(spec.factory, f"step {spec.name!r}")
     facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
+        _check_call(spec, name, factory.target, ragged=False)
         return kind(name, spec.role, [factory.target], trusted=False, stateless="stateless" in spec.traits)
     if kind is PerRow and len(facts.prompt_lengths) > 1 and knows_its_place(step):
         raise InvalidInput(
@@ -74,7 +76,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         )
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
     try:
-        instances = [factory(**values, **row.take(spec.needs, spec.name)) for row in rows]
+        instances = [factory(**values, **row.given(spec)) for row in rows]
     except DecoderyError:
         raise
     except Exception as error:
@@ -82,6 +84,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
             f"step {name!r} cannot be built: {type(error).__name__}: {error}",
             remedy="its parameters, or the step itself, are at fault",
         ) from error
+    _check_call(spec, name, instances[0], ragged="ragged" in spec.traits)
     reason = spec.finish_reason or spec.name
     return kind(
         name,
@@ -113,6 +116,21 @@ def _lowered(
             f"the lowering of {name!r} failed: {type(error).__name__}: {error}",
             remedy="return None for what it cannot describe",
         ) from error
+
+
+def _check_call(spec: StepSpec, name: str, instance: Any, *, ragged: bool) -> None:
+    """Whether the object can be called as it will be: looked into once, here, and not at every token."""
+    try:
+        signature = inspect.signature(instance)
+    except (TypeError, ValueError):  # not a callable of Python's; the first call will tell
+        return
+    try:
+        signature.bind(None, None, **({"lengths": None, "prompt_lengths": None} if ragged else {}))
+    except TypeError as error:
+        raise PluginError(
+            f"{spec.role} {name!r} cannot be called with (input_ids, scores): {error}",
+            remedy="take more from the constructor, or give further arguments a default",
+        ) from None
 
 
 def _distinct_names(steps: Sequence[Step]) -> list[str]:

@@ -41,6 +41,8 @@ class Pipeline:
     include_stop: bool = False
     name: str = ""
     host: Host = field(default_factory=Host)
+    description: str = ""
+    requires: tuple[str, ...] = ()
 
     # -- building ---------------------------------------------------------------------------------------------
 
@@ -188,6 +190,8 @@ class Pipeline:
             recipe.include_stop,
             recipe.name,
             host or Host(),
+            recipe.description,
+            recipe.requires,
         )
 
     def to_recipe(self) -> Recipe:
@@ -203,9 +207,11 @@ class Pipeline:
             processors=self.processors,
             stop=self.effective_stops,
             name=self.name,
+            description=self.description,
             compat=self.compatibility,
             on_bad_row=self.on_bad_row,
             include_stop=self.include_stop,
+            requires=self.requires,
         )
 
     def __repr__(self) -> str:

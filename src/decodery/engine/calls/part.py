@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
 import torch
 
@@ -32,6 +33,8 @@ class Part:
         wishes: Wishes,
         origins: Sequence[Origin],
         keys: Sequence[int],
+        inputs: Mapping[str, Any],
+        encoder_lengths: Sequence[int] | None,
         places: Sequence[int],
         stops: Sequence[Step],
         seed: int | None,
@@ -50,6 +53,9 @@ class Part:
                 pipeline,
                 [origin.prompt for origin in origins],
                 keys=keys,
+                kinds=[origin.prompt_index for origin in origins],
+                inputs=inputs,
+                encoder_lengths=encoder_lengths,
                 sample_indices=[origin.sample_index for origin in origins],
                 samples=samples,
                 stops=stops,

@@ -145,6 +145,7 @@ def bind_pipeline(
         vocab_size,
         None if tokenizer is None else as_tokenizer(tokenizer),
         encoder_ids,
+        prompt_index=torch.arange(len(ids), device=place),
         max_length=max_length,
     )
     return BoundPipeline(processors, stops, use, facts, ids, compat, steps, host)

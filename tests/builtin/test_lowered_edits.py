@@ -20,6 +20,11 @@ STEPS: dict[str, dict[str, Any]] = {
     "no_repeat_ngram": {"ngram_size": 3},
     "min_new_tokens": {"min_new_tokens": 4},
     "bad_words": {"ids": [[3], [5, 6], [1, 2, 7], [11]]},
+    "suppress_tokens": {"ids": [1, 7, 8]},
+    "begin_suppress_tokens": {"ids": [0, 1, 2, 3, 4, 5]},
+    "min_length": {"min_length": 9},
+    "encoder_repetition_penalty": {"penalty": 1.6},
+    "renormalize": {},
     "sequence_bias": {"pairs": [[[3], 2.5], [[5, 6], -1.25], [[4, 6], 9.5], [[6], 0.1], [[1, 2, 7], 3.0]]},
 }
 
@@ -29,12 +34,15 @@ def test_a_bound_run_has_the_steps_own_tokens_and_draws(name: str, monkeypatch: 
     chance = random.Random(name)
     for seed in range(6):
         prompt = torch.tensor([[chance.randrange(VOCAB) for _ in range(5)] for _ in range(2)])
-        pipe = Pipeline().add(name, **STEPS[name]).add("top_k", 5).with_strategy("sample", seed=seed)
+        first = name != "renormalize"  # which comes last: before a cut it looks at every token
+        pipe = Pipeline().add("top_k", 5).add(name, at=0 if first else 1, **STEPS[name])
+        pipe = pipe.with_strategy("sample", seed=seed)
         pipe = pipe if seed % 2 else pipe.with_strategy("greedy")
         monkeypatch.setenv("DECODERY_KERNELS", "torch")
-        fused = pipe.bind(prompt, vocab_size=VOCAB, eos_token_id=[2, 9])
+        facts: dict[str, Any] = {"vocab_size": VOCAB, "eos_token_id": [2, 9], "encoder_ids": prompt[:, :3]}
+        fused = pipe.bind(prompt, **facts)
         monkeypatch.setenv("DECODERY_KERNELS", "reference")
-        plain = pipe.bind(prompt, vocab_size=VOCAB, eos_token_id=[2, 9])
+        plain = pipe.bind(prompt, **facts)
         assert fused.plan.choice.name == "torch"
         generator = torch.Generator().manual_seed(seed)
         x = prompt
@@ -45,9 +53,13 @@ def test_a_bound_run_has_the_steps_own_tokens_and_draws(name: str, monkeypatch: 
             x = torch.cat((x, torch.randint(0, VOCAB, (2, 1), generator=generator)), dim=1)
 
 
-@pytest.mark.parametrize("name", ["bad_words", "sequence_bias"])
+@pytest.mark.parametrize("name", ["bad_words", "sequence_bias", "suppress_tokens"])
 def test_ids_outside_the_vocabulary_are_refused_with_kernels_too(name: str) -> None:
-    values = {"bad_words": {"ids": [[VOCAB]]}, "sequence_bias": {"pairs": [[[VOCAB], 1.0]]}}[name]
+    values = {
+        "bad_words": {"ids": [[VOCAB]]},
+        "sequence_bias": {"pairs": [[[VOCAB], 1.0]]},
+        "suppress_tokens": {"ids": [VOCAB]},
+    }[name]
     with pytest.raises(InvalidInput, match="outside the vocabulary"):
         Pipeline().add(name, **values).bind(torch.tensor([[1]]), eos_token_id=2).pick(
             torch.tensor([[1]]), torch.zeros(1, VOCAB)

@@ -44,6 +44,8 @@ class LoweringFacts(Protocol):
     tokenizer: Tokenizer | None
     encoder_ids: Tensor | None
     """(R, S) int64."""
+    encoder_lengths: Tensor | None
+    """(R,) int64: how many of them count."""
     padding: Tensor | None
     """(R,) int64: how many pads begin each row, in transformers' own layout."""
     max_length: int | None

@@ -67,13 +67,13 @@ class Plan:
         """How many rows of fused steps the steps themselves had to decide, so far."""
         return self._undecided + (0 if self._fused is None else self._fused.fallbacks)
 
-    @torch.no_grad()
     def pick(self, view: View, logits: Tensor, rng: Any) -> tuple[Tensor | None, Tensor]:
         """(R, V) raw -> ((R,) tokens, scores of no use), or (None, (R, V) processed scores) where the strategy must
         choose; nothing was drawn then.
 
         The steps before the fused ones are called once either way.
         """
+        logits = logits.detach() if logits.requires_grad else logits
         if self._fused is None or logits.dtype == torch.float64 or not isinstance(rng, RowRng | TorchRng):
             scores = self(view, logits)
             return self._dense_draw(scores, rng), scores

@@ -16,8 +16,10 @@ Chain = Sequence[Map | Truncation]
 class Found(Protocol):
     """What `truncate` hands to the draws of the same backend; `candidates.Candidates` is one."""
 
-    outgrown: Tensor | None
-    """(R,) bool after the draw: rows too flat for the window."""
+    @property
+    def outgrown(self) -> Tensor | None:
+        """(R,) bool after the draw: rows too flat for the window."""
+        ...
 
 
 class Backend(Protocol):

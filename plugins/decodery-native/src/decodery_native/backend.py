@@ -28,6 +28,8 @@ MARGINS = [
     certificate.WEIGHT,
     certificate.LOOSE,
 ]
+OUTGROWN = 2
+"""The flag of a row that outgrew the window."""
 WIDEST = 2048
 """The greatest k: beyond it the row is as good as whole."""
 
@@ -38,7 +40,12 @@ class Asked:
 
     scores: Tensor
     chain: Chain
-    outgrown: Tensor | None = None
+    flags: Tensor | None = None
+
+    @property
+    def outgrown(self) -> Tensor | None:
+        """(R,) bool: rows with more candidates than are worth looking at."""
+        return None if self.flags is None else self.flags == OUTGROWN
 
 
 class NativeBackend:
@@ -144,7 +151,7 @@ def _answers(rows: int) -> tuple[Tensor, Tensor]:
 
 
 def _seen(found: Asked, tokens: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
-    found.outgrown = flags == 2  # looked at only where a flag is set
+    found.flags = flags
     return tokens, flags
 
 

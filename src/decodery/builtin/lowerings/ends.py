@@ -23,3 +23,21 @@ class EarlyEnds:
         """(R, T) int64, (R,) int64 -> (R, E) int64, (1, 1) float32."""
         length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
         return torch.where((length < self._least).unsqueeze(1), self._eos, -1), self._values  # (R, 1), (1, E)
+
+
+class AtBegin:
+    """Bans tokens in rows of exactly `begin` (R,) int64 tokens. `greatest`: a vocabulary without it is the step's own
+    affair."""
+
+    def __init__(self, tokens: Sequence[int], begin: Tensor) -> None:
+        self.greatest = max(tokens)
+        self._tokens, self._begin = torch.tensor([list(tokens)]), begin
+        self._values = torch.tensor([[-torch.inf]])
+
+    def select(self, rows: Tensor) -> None:
+        """(R',) int64."""
+        self._begin = self._begin[rows]
+
+    def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, T) int64, (R,) int64 -> (R, E) int64, (1, 1) float32."""
+        return torch.where((lengths == self._begin).unsqueeze(1), self._tokens, -1), self._values

@@ -50,6 +50,7 @@ class BoundPipeline:
         self._strategy, self._strategy_name = bind_strategy(use, facts), use.spec.name
         self._rows, self._prompt_length = prompt.shape
         self._seen = self._prompt_length
+        self._view: View | None = None
         self._steps = steps
 
     def __call__(self, input_ids: Tensor, logits: Tensor) -> Tensor:
@@ -95,10 +96,14 @@ class BoundPipeline:
     def _advance(self, input_ids: Tensor, logits: Tensor) -> tuple[View, Tensor]:
         ids, rows = as_batch(input_ids, logits)
         self._check_growth(ids, self._seen)
-        _observe(self.plan.observe, ids, self._seen)
-        self._steps += ids.shape[1] - self._seen
-        self._seen = ids.shape[1]
-        return whole_view(ids, self._prompt_length), rows
+        if self._view is None or ids.shape[1] > self._seen:
+            _observe(self.plan.observe, ids, self._seen)
+            self._steps += ids.shape[1] - self._seen
+            self._seen = ids.shape[1]
+            self._view = whole_view(ids, self._prompt_length)
+        else:
+            self._view.input_ids = ids
+        return self._view, rows
 
 
 def _observe(observe: Callable[[Tensor, Tensor], None], ids: Tensor, seen: int) -> None:

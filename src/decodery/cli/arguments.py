@@ -13,10 +13,6 @@ _OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. Ma
 _FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
 _TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
 _STREAM = "Show text as it comes, or whole."
-
-
-_FILES = "Recipe files, names of recipes in the box, or - for stdin."
-_CHANGE = "Check with this change: top_p=0.8. May be repeated."
 NO_PLUGIN = "Leave this plugin out, before it is imported. May be repeated; stands before the command."
 _NEW = "The package's name: small letters, digits and '-'."
 _NAME = "A plugin, or a step, strategy, model, adapter or recipe."
@@ -143,23 +139,6 @@ def plugins_new(
     from .plugins.new import new  # noqa: PLC0415 (lazy: start-up)
 
     _end(new(name, Path(into)))
-
-
-def recipe_check(
-    *,
-    file: Annotated[list[str], typer.Argument(metavar="FILE", help=_FILES)],
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", "-o", metavar="STEP=VALUE", show_default=False, help=_CHANGE),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line for each file.")
-    ] = False,
-) -> None:
-    """Check recipes and say where each mistake is. Exit code 1 if one has a mistake."""
-    from . import recipe  # noqa: PLC0415 (lazy: the host and pydantic)
-
-    _end(recipe.check(file, override or [], as_json))
 
 
 def _end(code: int) -> None:

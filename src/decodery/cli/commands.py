@@ -13,6 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from . import arguments
 from .console import is_terminal
+from .recipe import arguments as recipe_arguments
+from .recipe import foreign_arguments
 
 
 class _Through(Exception):
@@ -83,8 +85,10 @@ def build() -> typer.Typer:
     plugins.command("show", cls=_Command)(arguments.plugins_show)
     plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
     plugins.command("new", cls=_Command)(arguments.plugins_new)
-    recipe = _group(app, "recipe", "Recipes: check.")
-    recipe.command("check", cls=_Command)(arguments.recipe_check)
+    commands = {**recipe_arguments.COMMANDS, **foreign_arguments.COMMANDS}
+    recipe = _group(app, "recipe", f"Recipes: {', '.join(commands)}.")
+    for name, command in commands.items():
+        recipe.command(name, cls=_Command)(command)
     return app
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 from ..contracts.errors import AmbiguousName, UnknownName
@@ -94,6 +94,15 @@ class Host:
     def adapters(self) -> list[AdapterSpec]:
         """All adapters, the built-in ones first among equals, by falling priority."""
         return sorted((spec for _, spec in self.all(AdapterSpec)), key=lambda spec: -spec.priority)
+
+    def kernels(self, plugins: Collection[str]) -> list[tuple[str, KernelSpec]]:
+        """(qualified name, record) of the kernels of these plugins, where enabled; imports no other plugin."""
+        return [
+            (f"{info.id}/{spec.name}", spec)
+            for info in self._enabled()
+            if info.id in plugins
+            for spec in self._records(info, KernelSpec)
+        ]
 
     def all(self, kind: type[S]) -> list[tuple[str, S]]:
         """(qualified name, record) of every enabled plugin; imports all of them."""

@@ -66,7 +66,7 @@ class Case:
         """The strategy object built for these rows."""
         if not isinstance(self.spec, StrategySpec):
             raise TypeError(f"{self.spec.name!r} is no strategy")
-        return bind_strategy(StrategyUse(self.spec, self.params), rows.facts())
+        return bind_strategy(StrategyUse(self.spec, self.params), rows.facts(), frozenset(self.spec.roles))
 
     @cached_property
     def pipeline(self) -> Pipeline:

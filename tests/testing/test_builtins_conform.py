@@ -10,6 +10,9 @@ HOST = Host("")
 
 # Hours and none at all: a limit of a fraction of a second would pass in the middle of a check.
 SAMPLES = {
+    # No more results than beams.
+    "beam": [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 2}],
+    "beam_sample": [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 2}],
     "max_time": [{"max_time": 3600}, {"max_time": 0}],
     "prefix_allowed_tokens": {"fn": lambda prompt, ids: [prompt % 3, 3 + len(ids) % 2, 6, 7]},
     "watermark": {"greenlist_ratio": 0.5, "context_width": 2},

@@ -23,7 +23,7 @@ def builds(case: Case) -> None:
         if isinstance(case.spec, StepSpec):
             made = case.bind(rows).instances
             require(all(map(callable, made)), f"is a {type(made[0]).__name__} that cannot be called")
-        elif not getattr(case.spec, "roles", ()):  # further models come with a run
+        else:
             strategy = case.strategy(rows)
             decodes = hasattr(strategy, "choose") or hasattr(strategy, "decode")
             require(decodes, "has neither choose nor decode")

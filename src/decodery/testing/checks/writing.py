@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
-from pydantic import TypeAdapter
+import yaml
 
 from ...contracts.params import non_default_values
 from ...contracts.specs import StepSpec, StrategySpec
 from ...contracts.steps import fill
 from ...engine.pipeline import Pipeline
 from ...recipe.recipe import Recipe
+from ...recipe.tools.schema import schema
 from ..case import Case
-from ..hosts import isolated_host
+from ..hosts import OWN, isolated_host
 from .check import check, require
 
 BACK = "let every field take its own value back: a validator must accept what it returned"
@@ -59,15 +61,34 @@ def repr_round_trip(case: Case) -> None:
     remedy="annotate every field with a type that JSON has, and bounds that pydantic knows",
 )
 def has_a_json_schema(case: Case) -> None:
-    """Editors complete and check recipes by it: every field has a type there, and required ones are marked."""
-    params: type = type(case.params)
-    schema = TypeAdapter(params).json_schema(by_alias=False)
-    json.dumps(schema)
-    fields, closed = schema.get("properties", {}), schema.get("additionalProperties", True) is False
+    """Editors complete and check recipes by the schema of `decodery recipe schema`: every field has a type there, no
+    other is allowed, and a recipe with it is valid (which is tried where jsonschema is installed)."""
+    spec = case.spec
+    kind = spec.role if isinstance(spec, StepSpec) else "strategy"
+    whole = schema(case.pipeline.host)
+    json.dumps(whole)
+    use = whole["$defs"][f"{kind}:{OWN}:{spec.name}"]
+    fields = next(each for each in use.get("anyOf", [use]) if each.get("type") == "object")
+    closed = fields.get("additionalProperties", True) is False
     require(closed, "takes unknown parameters by its JSON Schema: its params class was not made by @params")
+    params: type = type(case.params)
+    known = {**fields.get("properties", {})}
     for name in (field.name for field in dataclasses.fields(params)):
-        typed = {"type", "anyOf", "oneOf", "enum", "const", "$ref", "allOf"} & set(fields.get(name, {}))
-        require(bool(typed), f"has a JSON Schema that says nothing of {name!r}: {fields.get(name)}")
+        typed = {"type", "anyOf", "oneOf", "enum", "const", "$ref", "allOf"} & set(known.get(name, {}))
+        require(bool(typed), f"has a JSON Schema that says nothing of {name!r}: {known.get(name)}")
+    _validate(case, whole)
+
+
+def _validate(case: Case, whole: Any) -> None:
+    try:
+        import jsonschema  # noqa: PLC0415 (decodery has no need of it; whoever has it gets the trial)
+    except ImportError:
+        return
+    data = yaml.safe_load(case.pipeline.to_recipe().to_yaml())
+    try:
+        jsonschema.validate(data, whole)
+    except jsonschema.ValidationError as error:
+        require(False, f"is in a good recipe that its JSON Schema refuses: {error.message}")
 
 
 CHECKS = (params_round_trip, yaml_round_trip, repr_round_trip, has_a_json_schema)

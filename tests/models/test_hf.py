@@ -238,12 +238,14 @@ def test_a_static_cache_gives_the_tokens_of_generate(name: str, padded: bool) ->
     new, expected = generated(model, ids, mask)
     decodable, _ = connected(model, {"name": "hf", "cache": "static"})
     assert decodable.facts.capabilities.static
-    assert decodable.facts.capabilities.rewind == ("uniform" if name in ("llama", "gpt2") else "none")
     session: Any = decodable.open(3, 15)
+    # Before 5.24 static layers could not be cropped at all.
+    kept = name in ("llama", "gpt2") and session._cache.is_croppable
+    assert decodable.facts.capabilities.rewind == ("uniform" if kept else "none")
     close = {"atol": 1e-4, "rtol": 1e-4}
     torch.testing.assert_close(session.prefill(ids, mask), expected[0], **close)
     places = [layer.keys.data_ptr() for layer in session._cache.layers]
-    if name in ("llama", "gpt2"):
+    if kept:
         session.step((new[:, :3] + 11) % 97)  # a wrong guess
         session.rewind(torch.tensor([3, 3, 3]))
     for step in range(3):

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers as hf
 from engine_support import HOST, Script, Told
-from seq2seq_models import EOS, PAD, START, seq2seq
+from seq2seq_models import EOS, PAD, START, VOCAB, seq2seq
 from torch import Tensor
 
 from decodery import Decoder, Pipeline
@@ -192,3 +192,35 @@ def test_text_for_an_encoder_of_features_is_refused() -> None:
         Decoder(seq2seq("whisper")).generate([[1, 2]])
     with pytest.raises(InvalidInput, match="no features were given"):
         Decoder(seq2seq("whisper")).generate()
+
+
+def _captioner() -> Any:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"vocab_size": VOCAB, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
+    config = hf.GPT2Config(
+        **sizes, add_cross_attention=True, initializer_range=0.3, bos_token_id=None, eos_token_id=None
+    )
+    return hf.GPT2LMHeadModel(config).eval()
+
+
+def test_model_inputs_go_with_the_rows_of_a_decoder_alone() -> None:
+    decoder = Decoder(_captioner(), pipeline(SETTINGS["sampling"], hf_layout=False))
+    pixels = torch.randn(3, 5, 32, generator=torch.Generator().manual_seed(2)) * 3
+    whole = decoder.generate(RAGGED, seed=3, n=2, model_inputs={"encoder_hidden_states": pixels})
+    for row, (prompt, seen) in enumerate(zip(RAGGED, pixels, strict=True)):
+        alone = decoder.generate(
+            prompt, seed=3, n=2, model_inputs={"encoder_hidden_states": seen.unsqueeze(0)}
+        )
+        assert whole.tokens[2 * row : 2 * row + 2] == alone.tokens
+    blind = decoder.generate(RAGGED, seed=3, n=2, model_inputs={"encoder_hidden_states": pixels * 0})
+    assert blind.tokens != whole.tokens
+
+
+def test_a_tokenizers_mask_takes_the_padding_out_of_a_decoders_prompts() -> None:
+    decoder = Decoder(_captioner(), pipeline(SETTINGS["greedy"], hf_layout=False))
+    for left in (False, True):
+        ids, mask = padded(left)
+        found = decoder.generate(ids, model_inputs={"attention_mask": mask})
+        assert found.tokens == decoder.generate(RAGGED).tokens
+    with pytest.raises(InvalidInput, match="no encoder"):
+        decoder.generate(RAGGED, decoder_prompts=[1])

@@ -149,6 +149,7 @@ class HfSession:
         self._cache: Any = owner.new_cache(length)
         self._room, self._columns = (length or owner.facts.max_length or _FAR) if owner.static else _FAR, 0
         self._mask: Tensor | None = None
+        self._each_step: dict[str, Any] = {}
         self._next = torch.zeros(batch_size, 1, dtype=torch.long, device=owner.facts.device)
         self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
         self._watched: tuple[int, ...] = ()
@@ -176,6 +177,8 @@ class HfSession:
         if not self._owner.facts.capabilities.masks:
             refuse_mask(self._mask, self._owner.model)
         self._next = positions[:, -1:] + 1
+        # What a prompt came with (pixels, token types ...) belongs to its call; what is attended to, to every call.
+        self._each_step = {name: v for name, v in model_inputs.items() if name.startswith("encoder_")}
         return self._logits(input_ids, positions, 1, model_inputs)[:, -1]
 
     def step(self, tokens: Tensor) -> Tensor:
@@ -197,7 +200,7 @@ class HfSession:
             limit = self._owner.facts.max_length or _FAR
             self._mask = torch.cat([self._mask, (positions < limit).to(self._mask)], dim=1)
             positions = positions.clamp(max=limit - 1)
-        return self._logits(tokens, positions, count, {})
+        return self._logits(tokens, positions, count, self._each_step)
 
     def select(self, rows: Tensor) -> None:
         """(B',) int64: reorder, repeat or drop rows."""
@@ -206,6 +209,10 @@ class HfSession:
             _reorder_in_place(self._cache, rows)
         else:
             self._cache.reorder_cache(rows)
+        self._each_step = {
+            name: value[rows] if isinstance(value, Tensor) and len(value) == len(self._next) else value
+            for name, value in self._each_step.items()
+        }
         self._next = self._next[rows]
         self._mask = self._mask[rows] if self._mask is not None else None
 

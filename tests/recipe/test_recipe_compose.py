@@ -302,3 +302,15 @@ def test_a_patch_reaches_stop_rules_and_keys() -> None:
 def test_changes_follow_one_another() -> None:
     patch = "[{insert: {top_k: 1}}, {set: {top_k: 2}}, {replace: {top_k: {top_p: 0.5}}}, {set: {top_p: 0.6}}]"
     assert steps(Recipe.loads(f"recipe: 1\npatch: {patch}")) == [("top_p", 0.6)]
+
+
+def test_a_release_candidate_that_is_installed_counts(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "acme_pre-1.0rc1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-pre\nVersion: 1.0rc1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert child('requires: ["acme_pre>=0.3,<2"]').requires == ("acme_pre<2,>=0.3",)
+    (found,) = problems('requires: ["acme_pre>=1"]')
+    assert found.message == "acme_pre 1.0rc1 is installed; the recipe needs >=1"

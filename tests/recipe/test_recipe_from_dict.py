@@ -25,6 +25,7 @@ def test_a_dict_is_a_recipe_too(recipe: Recipe) -> None:
         "recipe": 1,
         "name": recipe.name,
         "description": recipe.description,
+        "requires": list(recipe.requires),
         "compat": recipe.compat,
         "on_bad_row": recipe.on_bad_row,
         "include_stop": recipe.include_stop,

@@ -135,3 +135,11 @@ def test_pyyaml_reads_the_box_alike() -> None:
     """Most tools read YAML 1.1; the recipes in the box mean the same there."""
     for file in (importlib.resources.files("decodery") / "recipe" / "library").iterdir():
         assert yaml.safe_load(file.read_text()) == data(file.read_text())
+
+
+def test_a_mapping_is_always_read_as_the_parameters() -> None:
+    """Also where the first parameter is a mapping itself."""
+    for value, good in (("{x: 1}", False), ("{table: {x: 1}}", True), ("{}", True)):
+        text = f"recipe: 1\nprocessors: [acme/tabled: {value}]"
+        assert (flaws(text) == []) is good
+        assert (check_text(text, host=HOST)[1] == []) is good

@@ -69,7 +69,8 @@ NUMBERS = {
     "--dry-base": ratios, "--dry-allowed-length": st.integers(1, 9), "--dry-penalty-last-n": st.integers(-1, 99),
     "--dynatemp-range": st.sampled_from([0, 0.01]), "--dynatemp-exp": ratios,
     "--mirostat": st.sampled_from([0, 0, 1, 2]),
-    "--mirostat-ent": ratios, "--mirostat-lr": ratios, "-n": counts | st.just(-1), "-s": st.integers(-1, 2**32 - 1),
+    "--mirostat-ent": ratios, "--mirostat-lr": ratios, "-n": counts | st.just(-1),
+    "-s": st.integers(-(2**31), 2**32 - 1),
     "--adaptive-target": shares,
 }  # fmt: skip
 samplers = st.permutations(

@@ -84,7 +84,7 @@ def some_config(rng: random.Random) -> dict[str, object]:
         "max_length": 12,
         "max_time": 60.0,
     }
-    keys = rng.sample(sorted(pool), rng.randint(1, 9))
+    keys = rng.sample(sorted(pool), rng.randint(1, 20))
     return {**{key: pool[key] for key in keys}, "eos_token_id": list(EOS)}
 
 
@@ -226,6 +226,14 @@ def test_top_k_is_fifty_only_when_sampling_and_unsaid() -> None:
     assert of(do_sample=True, top_k=0) == []
     assert of(do_sample=False, top_k=7) == []
     assert of() == []
+
+
+def test_behind_a_forced_first_token_the_beginning_is_one_later() -> None:
+    if not step_named("begin_suppress_tokens"):
+        pytest.skip("no such step")
+    for forced in ({}, {"forced_bos_token_id": 5}):
+        recipe = Recipe.from_generation_config({"begin_suppress_tokens": [7], **forced}, host=HOST)
+        assert recipe.processors[-1].params.after_forced_bos == bool(forced)  # type: ignore[union-attr]
 
 
 def test_lengths_take_their_places_as_in_generate() -> None:

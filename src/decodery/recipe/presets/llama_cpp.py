@@ -51,7 +51,7 @@ def read(text: str, source: Source, host: Host) -> Read:
         reading.exact("--seed", note="no effect: nothing is drawn")
     else:
         reading.strategy("sample")
-        reading.seed("--seed", none=RANDOM_SEEDS)
+        reading.seed("--seed", none=RANDOM_SEEDS, bits=32)
     _bias(reading)
     _endless(reading)
     if reading.integer("--mirostat", 0) != 0:

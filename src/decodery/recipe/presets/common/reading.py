@@ -20,7 +20,6 @@ from .given import Given, check_size
 from .keys import INTEGER, NUMBER, Key, Kind, Knob, Refused
 from .making import BadValues, Made, NotHere, make
 
-MAX_SEED = 2**64 - 1
 ENDLESS_TOKENS = 256
 """What a recipe takes for a limit when nothing else would end it."""
 
@@ -172,13 +171,13 @@ class Reading:
         self._reported(f"strategy: {found.qualified}", found.params, keys or {}, note, "exact")
         return True
 
-    def seed(self, key: str, none: Sequence[int] = ()) -> None:
-        """The strategy's seed; `none` are the values that ask for a random one."""
+    def seed(self, key: str, none: Sequence[int] = (), bits: int = 64) -> None:
+        """The strategy's seed; `none` are the values that ask for a random one, `bits` how many the engine has."""
         seed = self.integer(key)
         if seed is None or seed in none:
             self.exact(key, note="a new seed for every run")
             return
-        seed %= MAX_SEED + 1  # to an engine in C -5 is 2**64 - 5
+        seed %= 2**bits  # to an engine in C -5 is 2**32 - 5
         self.note(key, "approximated", f"seed: {seed}", "repeats a run, but numbers are drawn otherwise here")
         use: StrategyUse = self.fields["strategy"]
         self.fields["strategy"] = StrategyUse(use.spec, use.params, use.qualified, seed)

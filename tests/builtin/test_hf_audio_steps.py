@@ -121,6 +121,20 @@ def test_dias_delays_follow_rows_that_are_reordered_and_taken_back(build):
     assert torch.equal(step(ids[rows][:, :6], scores[5][rows], lengths=lengths[rows]), got[rows])
 
 
+def test_a_text_that_rests_keeps_its_delays(build):
+    """Its rows are not active: what the call proposed for them is not taken."""
+    ids, scores = _dia_rows()
+    scores[2, 0, 15] = 50.0  # now both texts end at the third step
+    step = _dia(2, scores, ids, build)
+    step(ids[:, :4], scores[2])
+    step.observe(ids[:, 4], torch.tensor([True] * 3 + [False] * 3))
+    lengths = torch.tensor([5, 5, 5, 4, 4, 4])
+    got = step(ids[:, :5], scores[3], lengths=lengths)
+    resting = _dia(2, scores, ids, build)(ids[:, :4], scores[3])
+    assert torch.equal(got[3:], resting[3:])
+    assert not torch.equal(got[:3], resting[:3])
+
+
 def test_rows_that_are_no_whole_texts_are_refused(build):
     with pytest.raises(InvalidInput, match="4 rows are no multiple of 3 channels"):
         build("dia_eos_channel_filter", {"num_channels": 3}, eos=(5,))(*_rows(4, 2, torch.Generator()))

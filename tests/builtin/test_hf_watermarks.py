@@ -68,6 +68,15 @@ def test_a_watermark_follows_a_change_of_vocabulary(build):
         assert torch.equal(step(ids, scores), hf.WatermarkLogitsProcessor(vocab, "cpu")(ids, scores))
 
 
+def test_callers_of_one_step_do_not_seed_each_others_generator(build):
+    step, ids = build("watermark"), torch.tensor([[3]])
+    step(ids, torch.zeros(1, V))
+    generator = step._made[2].rng
+    before = generator.get_state()
+    step(ids + 1, torch.zeros(1, V))
+    assert torch.equal(generator.get_state(), before)
+
+
 def test_selfhash_bears_a_step_without_a_green_candidate(build):
     """transformers makes an index of floats there, and fails."""
     values = {"seeding_scheme": "selfhash", "greenlist_ratio": 0.01, "hashing_key": 5}

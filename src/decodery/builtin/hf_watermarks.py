@@ -160,8 +160,6 @@ class SynthidWatermark:
         if first < calls:
             contexts = text.unfold(1, width, 1)[:, first:]  # -> (G, K) contexts -> (G, S, width)
             start = torch.ones(contexts.shape[:2], dtype=torch.int64, device=generated.device)
-            hashes = processor.accumulate_hash(start, contexts).flip(
-                1
-            )  # newest first, as the class keeps them
-            state.context_history[:, : hashes.shape[1]] = hashes
+            hashes = processor.accumulate_hash(start, contexts)
+            state.context_history[:, : hashes.shape[1]] = hashes  # in any order: it is asked what it holds
         return state

@@ -21,7 +21,7 @@ from ..engine.rng import RowRng
 VOCABULARIES = (8, 40)
 NAMED = 6
 EOS, PAD, CONTEXT = 4, 0, 64
-LIMIT = 10  # rows of 9 tokens are about to get their last
+LIMIT = 10  # of rows of 9 tokens every other one is about to get its last
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Rows:
             encoder_ids=self.encoder_ids.clone(),
             encoder_lengths=self.encoder_lengths.clone(),
             prompt_index=self.keys % 7,
-            limits=torch.full_like(self.lengths, LIMIT),
+            limits=LIMIT + self.keys % 2,
             padding=None if self.padding is None else self.padding.clone(),
             max_length=CONTEXT,
         )

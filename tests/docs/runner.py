@@ -146,7 +146,9 @@ def read_command(text: str) -> Call | None:
 
 
 def install(folder: Path) -> None:
-    """What pip's editable install leaves behind; pip itself would ask the network for a build backend."""
+    """What pip's editable install leaves behind; pip itself would ask the network for a build backend. A folder that
+    the page has not written is the repository's own."""
+    folder = folder if folder.exists() else ROOT / folder
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     name, version = project["name"], project["version"]
     points = project["entry-points"][GROUP]
@@ -202,8 +204,12 @@ def _execute(block: Block, path: str, module: types.ModuleType) -> str:
 def _world(place: Path, module: types.ModuleType) -> Iterator[None]:
     """The working directory, environment, import path and modules, all put back afterwards."""
     here, path, modules = os.getcwd(), list(sys.path), set(sys.modules)
-    others = mock.patch("importlib.metadata.distributions", partial(_distributions, place))
-    with mock.patch.dict(os.environ, {"COLUMNS": "80", "HF_HUB_OFFLINE": "1"}), others:
+    others = partial(_distributions, place)
+    with (
+        mock.patch.dict(os.environ, {"COLUMNS": "80", "HF_HUB_OFFLINE": "1"}),
+        mock.patch("importlib.metadata.distributions", others),
+        mock.patch("decodery.host.loader.distributions", others),
+    ):
         os.environ.pop("DECODERY_PLUGINS", None)
         os.chdir(place)
         sys.modules[module.__name__] = module  # dataclasses ask for the module of their class

@@ -60,7 +60,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: decoder(Pipeline().add(lambda i, s: 1 / 0)).generate([[1]]),
         "lambda' failed on ids",
     ),
-    "one argument": (lambda: decoder(Pipeline().add(lambda s: s)).generate([[1]]), "lambda' failed on ids"),
+    "one argument": (
+        lambda: decoder(Pipeline().add(lambda s: s)).generate([[1]]),
+        "lambda' cannot be called with .*too many positional arguments",
+    ),
+    "three arguments": (
+        lambda: decoder(Pipeline().add(lambda i, s, beam: s)).generate([[1]]),
+        "lambda' cannot be called with .*missing a required argument: 'beam'",
+    ),
     "raising rule": (
         lambda: decoder(Pipeline().stop(lambda i, s: 1 / 0)).generate([[1]]),
         "stop 'lambda' failed",
@@ -106,7 +113,7 @@ def test_a_rule_may_answer_in_any_form_of_false(answer: object) -> None:
     "chosen", [torch.tensor([999]), torch.tensor([[1]]), torch.tensor([1.0]), [1], torch.tensor([1, 2])]
 )
 def test_a_strategy_that_chooses_nonsense_is_named(chosen: object) -> None:
-    from decodery.engine.run import checked_tokens
+    from decodery.engine.choice import checked_tokens
 
     with pytest.raises(PluginError, match="strategy 'Odd' chose"):
         checked_tokens(chosen, torch.zeros(1, VOCAB), "Odd")

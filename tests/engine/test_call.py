@@ -45,9 +45,16 @@ def test_a_strategy_must_leave_a_row_for_each_that_it_was_given() -> None:
         perform(act, [[1], [2]])
 
 
-def test_a_strategy_that_owns_its_loop_needs_prompts_of_one_length_on_a_model_without_masks() -> None:
-    with pytest.raises(InvalidInput, match="one length"):
-        perform(lambda run: None, [[1], [2, 3]])
+def test_a_strategy_that_owns_its_loop_is_run_once_for_each_prompt_length_on_a_model_without_masks() -> None:
+    seen: list[list[int]] = []
+
+    def act(run: Run) -> None:
+        seen.append(run.lengths.tolist())
+        run.append(torch.tensor([len(seen)] * len(run.lengths)))
+
+    gen = perform(act, [[1], [2, 3], [4], [5, 6]])
+    assert seen == [[1, 1], [2, 2]]
+    assert gen.tokens == [[1], [2], [1], [2]]
 
 
 def test_a_random_step_under_greedy_has_a_seed_that_repeats_the_call() -> None:

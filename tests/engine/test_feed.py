@@ -74,7 +74,7 @@ def test_a_session_that_cannot_take_back_is_fed_again() -> None:
         history.write(torch.tensor(tokens), torch.tensor([True, True]), [0, 1])
     feed.logits([0, 1])
     history.rewind(torch.tensor([1, 1]), [1, 1])
-    feed.rewind([1, 1])
+    feed.keep(history.host_lengths)
     feed.logits([0, 1])
     assert model.prefills == [([[1, 2], [3, 4]], None), ([[1, 2, 5], [3, 4, 6]], None)]
 

@@ -378,5 +378,5 @@ def test_a_stateless_step_with_per_row_facts_is_built_once_a_row() -> None:
 def test_a_strategy_whose_roles_nobody_fills_is_refused_by_name() -> None:
     host = Host("tests", plugins=[PluginInfo("tests", "0", __name__)])
     pipe = Pipeline(host=host).with_strategy("helped")
-    with pytest.raises(InvalidInput, match="'helped' needs further models: draft"):
+    with pytest.raises(InvalidInput, match="'helped' needs a model for the role 'draft'"):
         Decoder(TableModel(VOCAB), pipe, vocab_size=VOCAB, host=host).generate([[1]])

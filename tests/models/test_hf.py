@@ -45,8 +45,15 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "mistral": lambda: hf.MistralForCausalLM(hf.MistralConfig(**SIZES, sliding_window=6)),
     "bloom": lambda: hf.BloomForCausalLM(hf.BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4)),
     "jamba": lambda: hf.JambaForCausalLM(hf.JambaConfig(**HYBRID)),
+    # Every other layer with a window; recurrent states alone.
+    "gemma2": lambda: hf.Gemma2ForCausalLM(hf.Gemma2Config(**SIZES, head_dim=8, sliding_window=6)),
+    "mamba": lambda: hf.MambaForCausalLM(
+        hf.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=2, state_size=4, eos_token_id=2)
+    ),
 }
-FORGETFUL = hf.MistralForCausalLM | hf.JambaForCausalLM
+FORGETFUL = (
+    hf.MistralForCausalLM | hf.JambaForCausalLM | hf.Gemma2ForCausalLM | hf.MambaForCausalLM
+)  # fmt: skip
 """Their caches do not keep all tokens, so that none can be taken back."""
 NEW = 6
 _made: dict[str, Any] = {}
@@ -115,7 +122,8 @@ def test_the_model_is_called_with_what_generate_gives_it(model: Any, padded: boo
         session.step(new[:, t : t + 1])
     session.close()
     hook.remove()
-    assert ["attention_mask" in call for call in calls] == [padded] * NEW
+    later = padded and not isinstance(model, hf.MambaForCausalLM)
+    assert ["attention_mask" in call for call in calls] == [padded] + [later] * (NEW - 1)
     torch.testing.assert_close(calls, theirs, rtol=0, atol=0)
 
 
@@ -208,25 +216,31 @@ def test_two_sessions_do_not_share_a_cache(model: Any) -> None:
     other.close()
 
 
-def test_an_encoder_decoder_is_refused_for_what_it_is() -> None:
-    model = hf.T5ForConditionalGeneration(
-        hf.T5Config(
-            vocab_size=97, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
+STRANGERS: dict[str, Callable[[], Any]] = {
+    # Its state goes in and out under a name of its own.
+    "rwkv": lambda: hf.RwkvForCausalLM(
+        hf.RwkvConfig(vocab_size=97, hidden_size=16, num_hidden_layers=2, attention_hidden_size=16)
+    ),
+    # Its recurrent state stays in the module, where two sessions would share it.
+    "recurrent_gemma": lambda: hf.RecurrentGemmaForCausalLM(
+        hf.RecurrentGemmaConfig(
+            **{**SIZES, "num_hidden_layers": 3}, lru_width=32, attention_window_size=6, head_dim=8
         )
-    )
-    for adapter in ("auto", "hf", "stateless"):
-        with pytest.raises(ModelError, match="encoder-decoder"):
-            connected(model, adapter)
+    ),
+}
 
 
-def test_a_model_without_past_key_values_is_still_driven() -> None:
-    model = hf.MambaForCausalLM(
-        hf.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=1, state_size=4)
-    ).eval()
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_model_whose_state_is_no_cache_argument_is_driven_without_it(name: str) -> None:
+    model = STRANGERS[name]().eval()
     decodable, report = connected(model)
     assert report.adapter == "stateless"
     ids, _ = prompts(False)
-    session = decodable.open(3, None)
     with torch.no_grad():
-        torch.testing.assert_close(session.prefill(ids), model(ids).logits[:, -1])
-    session.close()
+        expected = model(ids, use_cache=False).logits[:, -2:]
+    one, other = decodable.open(3, None), decodable.open(3, None)
+    torch.testing.assert_close(one.prefill(ids[:, :-1]), expected[:, 0], atol=1e-5, rtol=1e-4)
+    other.prefill(ids.flip(0))
+    torch.testing.assert_close(one.step(ids[:, -1:])[:, 0], expected[:, 1], atol=1e-5, rtol=1e-4)
+    one.close()
+    other.close()

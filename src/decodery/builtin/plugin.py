@@ -5,8 +5,11 @@ from __future__ import annotations
 import pluggy
 
 from ..contracts.specs import AdapterSpec, RecipeSource, StepSpec, StrategySpec
+from .edits import beginnings_and_ends, encoder_readers, token_lists, values
+from .hf_steps import hf_audio_steps, hf_steps
 from .processors import history_readers, samplers
 from .stop_rules import stop_rules
+from .strategies.records import strategies
 
 # Made here, as the host is on a floor of its own; an outsider imports the same marker as `decodery.hookimpl`.
 hookimpl = pluggy.HookimplMarker("decodery")
@@ -24,26 +27,23 @@ RECIPES = {
 @hookimpl
 def provide_steps() -> list[StepSpec]:
     """Processors and stop rules."""
-    return [*samplers(), *history_readers(), *stop_rules()]
+    return [
+        *samplers(),
+        *history_readers(),
+        *encoder_readers(),
+        *beginnings_and_ends(),
+        *token_lists(),
+        *values(),
+        *hf_steps(),
+        *hf_audio_steps(),
+        *stop_rules(),
+    ]
 
 
 @hookimpl
 def provide_strategies() -> list[StrategySpec]:
-    """Per-token strategies."""
-    return [
-        StrategySpec(
-            name="greedy",
-            factory="decodery.builtin.strategies.greedy:Greedy",
-            draw="argmax",
-            summary="takes the best token at each step",
-        ),
-        StrategySpec(
-            name="sample",
-            factory="decodery.builtin.strategies.sample:Sample",
-            draw="categorical",
-            summary="draws each token from the probabilities that the processors leave",
-        ),
-    ]
+    """Ways of choosing tokens."""
+    return strategies()
 
 
 @hookimpl
@@ -56,6 +56,13 @@ def provide_adapters() -> list[AdapterSpec]:
             factory="decodery.models.adapters.hf:HfModel",
             priority=100,
             summary="a transformers causal language model with its cache",
+        ),
+        AdapterSpec(
+            name="hf_encoder_decoder",
+            probe="decodery.models.adapters.hf_encoder_decoder:probe",
+            factory="decodery.models.adapters.hf_encoder_decoder:HfEncoderDecoder",
+            priority=100,
+            summary="a transformers encoder-decoder with its caches",
         ),
         AdapterSpec(
             name="input_pos",

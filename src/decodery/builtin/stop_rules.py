@@ -7,7 +7,7 @@ from . import params
 
 HERE = "decodery.builtin.stopping"
 
-LAST_TOKENS = frozenset({"stateless", "ragged", "reads_history", "compilable"})
+LAST_TOKENS = frozenset({"stateless", "ragged", "reads_history", "ids_only", "compilable"})
 
 
 def stop_rules() -> list[StepSpec]:
@@ -75,8 +75,19 @@ def stop_rules() -> list[StepSpec]:
             summary="ends all rows after so many seconds",
             reference="transformers.MaxTimeCriteria",
             # Not stateless: the same call has another answer later.
-            traits=frozenset({"ragged"}),
+            traits=frozenset({"ragged", "ids_only"}),
             aliases=("MaxTimeCriteria",),
             finish_reason="max_time",
+        ),
+        StepSpec(
+            name="confidence",
+            role="stop",
+            factory=f"{HERE}.confidence:Confidence",
+            params=params.ConfidenceParams,
+            summary="ends a row when its newest token had a probability below the threshold",
+            reference="transformers.ConfidenceCriteria",
+            traits=LAST_TOKENS,
+            aliases=("assistant_confidence_threshold", "ConfidenceCriteria"),
+            finish_reason="confidence",
         ),
     ]

@@ -6,7 +6,7 @@ ids are int64, scores float32 or float64 on the logits' device, `-inf` means ban
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -71,9 +71,19 @@ class RunRng(Rng, Protocol):
         `steps` counts the generated tokens of the new rows."""
         ...
 
+    def without_replacement(self, scores: Tensor, count: int, rows: Tensor) -> Tensor:
+        """(G, C) -> (G, count) int64: different draws from softmax(scores), in the order drawn. Group g uses the
+        numbers of row `rows[g]`, (G,) int64."""
+        ...
+
+    def of_role(self, role: str, steps: Tensor) -> RunRng:
+        """The numbers of another model's run beside these rows, whose generated tokens `steps` (R,) int64 counts."""
+        ...
+
 
 class TokenStrategy(Protocol):
-    """A per-token strategy: the engine owns the loop."""
+    """A per-token strategy: the engine owns the loop. One that keeps something a row has `observe`, `select` and
+    `rewind` too, as a processor has."""
 
     def choose(self, scores: Tensor, rng: Rng) -> Tensor:
         """(R, V) processed scores -> (R,) int64."""
@@ -81,13 +91,21 @@ class TokenStrategy(Protocol):
 
 
 class Strategy(Protocol):
-    """A strategy that owns its loop, written against `Run`."""
+    """A strategy that owns its loop, written against `Run`.
 
-    def decode(self, run: Run) -> None: ...
+    `decode` may be a generator: at each `yield` what was appended so far is final and a stream shows it. One that only
+    knows its result at the end yields nothing. Every unfinished row is active in such a run, whatever the lengths.
+    """
+
+    def decode(self, run: Run) -> Iterator[None] | None: ...
 
 
 class Run(Protocol):
-    """One generation as a strategy sees it: session, bound steps, buffers and random numbers."""
+    """One generation as a strategy sees it: session, bound steps, buffers and random numbers.
+
+    A strategy's run begins with a row for each result that the caller wants; one whose spec says `ranks` with a row for
+    each prompt, and `samples` says how many results of it are wanted.
+    """
 
     @property
     def lengths(self) -> Tensor:
@@ -97,6 +115,12 @@ class Run(Protocol):
     @property
     def prompt_lengths(self) -> Tensor:
         """(R,) int64."""
+        ...
+
+    @property
+    def room(self) -> Tensor:
+        """(R,) int64: how many tokens each row can still get before a stop rule or the context ends it at the latest;
+        2**62 where nothing says."""
         ...
 
     @property
@@ -113,6 +137,33 @@ class Run(Protocol):
     def input_ids(self) -> Tensor:
         """(R, max(lengths)) int64, right-padded; a view, valid until the next call that changes rows."""
         ...
+
+    @property
+    def rng(self) -> RunRng:
+        """The random numbers of the rows."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """How many results of each prompt the caller wants."""
+        ...
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The further models that are there to be opened."""
+        ...
+
+    @property
+    def rectangle(self) -> bool:
+        """transformers' own layout (`compat: hf`): no row is dropped before all are done."""
+        ...
+
+    @property
+    def unprocessed(self) -> bool:
+        """The recipe has no processors, so `process` changes nothing."""
+        ...
+
+    # -- one token --------------------------------------------------------------------------------------------
 
     def logits(self) -> Tensor:
         """(R, V) raw; the forward happens here, feeding what is pending."""
@@ -134,6 +185,12 @@ class Run(Protocol):
         """(R,) int64: records one token in every active row; with `stop` the stop rules finish rows."""
         ...
 
+    def uniform(self, purpose: str, ahead: int = 0) -> Tensor:
+        """(R,) float64; `ahead` counts tokens beyond the last one appended."""
+        ...
+
+    # -- rows -------------------------------------------------------------------------------------------------
+
     def select(self, rows: Tensor) -> None:
         """(R',) int64: reorder, repeat (fork) or drop rows."""
         ...
@@ -142,8 +199,52 @@ class Run(Protocol):
         """(R,) int64: takes that many tokens back from each row."""
         ...
 
-    def uniform(self, purpose: str, ahead: int = 0) -> Tensor:
-        """(R,) float64."""
+    def finish(self, rows: Tensor, reason: str) -> None:
+        """(R,) bool: ends those rows that are not finished yet."""
+        ...
+
+    # -- several tokens in one forward ------------------------------------------------------------------------
+
+    def verify(self, drafts: Tensor, widths: Tensor | None = None) -> Tensor:
+        """(R, K) int64 tokens that might come next -> (R, K + 1, V) processed scores: before each of them and after
+        the last, each position as if the tokens before it had been appended. Of row r the first `widths[r]` (R,)
+        count. The run stays where it is; only the model has seen the drafts."""
+        ...
+
+    def accept(self, counts: Tensor, following: Tensor) -> None:
+        """(R,) int64, (R,) int64: appends the first `counts[r]` of the drafts that were verified last, then
+        `following[r]`. The stop rules are asked at every token, and a row that one of them ends gets no more."""
+        ...
+
+    # -- candidates and hypotheses ----------------------------------------------------------------------------
+
+    def stops(self, rows: Tensor, tokens: Tensor) -> list[str | None]:
+        """(C,) int64, (C,) int64: the reason for which row `rows[i]` would end with `tokens[i]`, None where it would
+        not."""
+        ...
+
+    def emit(self, prompt: int, tokens: Sequence[int], score: float, reason: str) -> None:
+        """A result of the prompt with that index, the best first: its new tokens, their score, why they end. The rows
+        that are left when the strategy returns are not looked at then."""
+        ...
+
+    # -- inside and beside the model --------------------------------------------------------------------------
+
+    def hidden(self, layers: Sequence[int]) -> Tensor:
+        """(L, R, T, H): the outputs of those layers (0: the embeddings, -1: the last layer, normed) for every token
+        that the model was fed, right-padded like `input_ids`. Raises `ModelError` for a model that keeps them."""
+        ...
+
+    def head(self, states: Tensor) -> Tensor:
+        """(..., H) -> (..., V): the model's output layer."""
+        ...
+
+    def open(
+        self, role: str, prompts: Sequence[Sequence[int]] | None = None, processors: bool = False
+    ) -> Run:
+        """A run beside this one, a row for each of its rows, on the model of that role ("model": this one's own).
+        `prompts` are what its rows begin with, the texts of this run's rows unless given; with `processors` the
+        recipe's steps are bound for it anew. It has no stop rules. Raises `InvalidInput` for a role without a model."""
         ...
 
 
@@ -158,18 +259,38 @@ class Capabilities:
             what that costs: nothing where the state is cropped or a counter set back, a forward over all that is
             left where it is a replay; "" where nobody says
     static  the state has fixed addresses, so that a step can be captured in a CUDA graph
+    hidden  the outputs of layers can be told: `watch` and `hidden`
+    shared  several sessions may be open at once; without it a second one ends the first
     """
 
     masks: bool = False
     select: bool = False
     rewind: Literal["ragged", "uniform", "none"] = "none"
-    static: bool = False
     rewind_by: Literal["", "crop", "counter", "replay"] = ""
+    static: bool = False
+    hidden: bool = False
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """The encoder's side of an encoder-decoder, to which prompts go. None where an adapter cannot know.
+
+    start       the token that every decoder prompt begins with
+    max_length  the encoder's longest prompt
+    takes_ids   prompts are token ids; otherwise they are features, which come as model inputs
+    """
+
+    start: int | None = None
+    max_length: int | None = None
+    vocab_size: int | None = None
+    takes_ids: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What an adapter knows of its model. None where it cannot know."""
+    """What an adapter knows of its model. None where it cannot know; `encoder` None means there is none, and
+    the other facts are the decoder's."""
 
     vocab_size: int | None
     max_length: int | None
@@ -179,6 +300,7 @@ class ModelFacts:
     eos: tuple[int, ...] = ()
     bos: int | None = None
     pad: int | None = None
+    encoder: EncoderFacts | None = None
 
 
 class Session(Protocol):
@@ -190,7 +312,11 @@ class Session(Protocol):
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64 -> (B, V) logits after the last column. `attention_mask` (B, T) is 0 on left padding, and
-        given only to sessions with `masks`. Called once, first."""
+        given only to sessions with `masks`. Called once, first.
+
+        `model_inputs` are the caller's, a row each where they are tensors that go with the rows. With an encoder
+        `input_ids` are the decoder's; `encoder_ids` (B, S) int64 are the prompts, right-padded, and `encoder_mask`
+        (B, S) is 0 on their padding, given where there is any."""
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
@@ -198,7 +324,8 @@ class Session(Protocol):
         ...
 
     def select(self, rows: Tensor) -> None:
-        """(B',) int64: row i of the state becomes what row `rows[i]` was; rows may repeat or be dropped."""
+        """(B',) int64: row i of the state becomes what row `rows[i]` was; rows may repeat or be dropped, so that there
+        are more or fewer than before."""
         ...
 
     def rewind(self, counts: Tensor) -> None:
@@ -210,8 +337,23 @@ class Session(Protocol):
         ...
 
 
+class WatchedSession(Session, Protocol):
+    """A session with the capability `hidden`."""
+
+    def watch(self, layers: Sequence[int]) -> None:
+        """Called before `prefill`, only where the capabilities say `hidden`: keep the outputs of these layers."""
+        ...
+
+    def hidden(self) -> Tensor:
+        """(L, B, K, H): what the layers being watched gave for the columns of the last call."""
+        ...
+
+
 class DecodableModel(Protocol):
-    """What an adapter's factory returns: a model that opens sessions."""
+    """What an adapter's factory returns: a model that opens sessions.
+
+    Optional: `head(states (..., H)) -> (..., V)`, the output layer, beside sessions that tell hidden states.
+    """
 
     @property
     def facts(self) -> ModelFacts: ...

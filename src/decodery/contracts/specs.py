@@ -26,11 +26,14 @@ FACTS = frozenset(
         "tokenizer",
         "device",
         "encoder_ids",
+        "encoder_lengths",
+        "prompt_index",
+        "limits",
         "max_length",
         "rng",
     }
 )
-"""What a step may ask for with `needs`. Handed over by keyword, by these names:
+"""What a step may ask for with `needs`, or with `wants` when it can do without. Handed over by keyword, by these names:
 
 eos            tuple[int, ...], empty when unknown
 pad            int | None
@@ -39,18 +42,23 @@ prompt_lengths LongTensor (R,), the number of prompt tokens of each row
 padding        LongTensor (R,) | None: how many pads begin each row; only in transformers' own layout (`compat: hf`)
 tokenizer      `protocols.Tokenizer`
 device         torch.device of the scores
-encoder_ids    LongTensor (R, S), the encoder's input ids
+encoder_ids    LongTensor (R, S), the encoder's input ids, right-padded; a step built for one row gets no padding
+encoder_lengths LongTensor (R,) | None: how many of them are the row's own; None: all. In transformers' own layout
+               the encoder's pads are visible like the decoder's, and it is None
+prompt_index   LongTensor (R,), which prompt of the call each row continues
+limits         LongTensor (R,) | None: the length at which the stop rules end each row at the latest; None: no rule says
 max_length     int | None, the model's context
 rng            `protocols.Rng`, the random numbers of these rows
 """
 
-TRAITS = frozenset({"stateless", "argmax_invariant", "ragged", "reads_history", "compilable"})
+TRAITS = frozenset({"stateless", "argmax_invariant", "ragged", "reads_history", "ids_only", "compilable"})
 """Claims about a step; the conformance kit proves each.
 
 stateless        the answer depends on the arguments of the call alone
 argmax_invariant never moves the best token of a row
 ragged           also takes right-padded ids: `(input_ids, scores, *, lengths, prompt_lengths)`
 reads_history    looks at `input_ids`; without it a stateless step sees all rows in one call whatever their lengths
+ids_only         of a stop rule: never looks at `scores`, which then may be empty, (R, 0)
 compilable       traces under torch.compile and CUDA graphs: no host sync, no Python branch on data
 """
 
@@ -59,7 +67,8 @@ compilable       traces under torch.compile and CUDA graphs: no host sync, no Py
 class StepSpec:
     """A processor or a stop rule.
 
-    `factory` is called at each bind, with keywords only: the fields of `params`, then the facts in `needs`.
+    `factory` is called at each bind, with keywords only: the fields of `params`, then the facts in `needs`, then
+    those in `wants`, which are None where they are not known.
     `finish_reason` is what a row that this stop rule ended reports (the rule's name unless given).
     """
 
@@ -75,9 +84,10 @@ class StepSpec:
     version: int = 1
     aliases: tuple[str, ...] = ()
     finish_reason: str = ""
+    wants: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        unknown = sorted((self.needs - FACTS) | (self.traits - TRAITS))
+        unknown = sorted(((self.needs | self.wants) - FACTS) | (self.traits - TRAITS))
         if unknown:
             raise PluginError(
                 f"step {self.name!r} declares {unknown}, which are neither facts nor traits",
@@ -90,7 +100,10 @@ class StrategySpec:
     """How tokens are chosen. `draw` says what a per-token strategy's `choose` does: "argmax" and "categorical" may be
     fused by the planner, "custom" never; a strategy with `decode(run)` declares "custom".
 
-    `roles` names further models it needs ("draft"); `min_keep` is the least number of tokens that filters must leave.
+    `roles` names further models it needs ("draft"); `min_keep` is the least number of tokens that filters must leave,
+    a number or a function of the run's facts (their attributes are named as in `FACTS`). `ranks`: whole texts compete,
+    so the run has a row a prompt and the results come by `Run.emit`.
+    `needs` and `wants` are a step's.
     """
 
     name: str
@@ -102,8 +115,10 @@ class StrategySpec:
     roles: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
     min_keep: int | Callable[..., int] | None = None
+    ranks: bool = False
     version: int = 1
     aliases: tuple[str, ...] = ()
+    wants: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

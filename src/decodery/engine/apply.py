@@ -8,6 +8,7 @@ per row   state or per-row facts: an instance a row
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -18,8 +19,14 @@ import torch
 from torch import Tensor
 
 from ..contracts.errors import DecoderyError, PluginError
+from ..contracts.lowering import Lowered
 from .copying import fresh_copy
 from .rng import StepRng
+
+OF_A_ROW = frozenset(
+    {"prompt_lengths", "encoder_ids", "encoder_lengths", "prompt_index", "limits", "padding", "rng"}
+)
+"""Facts that differ from row to row."""
 
 
 @dataclass(slots=True)
@@ -55,10 +62,13 @@ class BoundStep(ABC):
         *,
         trusted: bool,
         stateless: bool,
+        ids_only: bool = False,
         reason: str = "",
+        lowered: tuple[Lowered, ...] | None = None,
     ) -> None:
         self.name, self.role, self.instances = name, role, list(instances)
-        self.trusted, self.stateless, self.reason = trusted, stateless, reason
+        self.lowered = lowered
+        self.trusted, self.stateless, self.ids_only, self.reason = trusted, stateless, ids_only, reason
 
     @abstractmethod
     def __call__(self, view: View, scores: Tensor) -> Tensor: ...
@@ -85,6 +95,19 @@ class BoundStep(ABC):
         for instance in self.instances:
             if hasattr(instance, "rewind"):
                 instance.rewind(counts)
+
+    def of_candidates(self, rows: Sequence[int], tokens: Tensor) -> BoundStep:
+        """The step as it would be after row `rows[i]` had got `tokens[i]`, for each i; this one stays as it is.
+
+        tokens (C,) int64.
+        """
+        if not any(hasattr(instance, "observe") for instance in self.instances):
+            return self
+        twin = copy.copy(self)
+        twin.instances = [fresh_copy(instance) for instance in self.instances]
+        twin.select(torch.tensor(rows, device=tokens.device), rows)
+        twin.observe(tokens, torch.ones_like(tokens, dtype=torch.bool))
+        return twin
 
     def _call(self, instance: Callable[..., Any], ids: Tensor, scores: Tensor, **facts: Tensor) -> Tensor:
         """One call, its answer checked: a processor's shape, a stop rule's `True` made (R,)."""
@@ -187,6 +210,14 @@ class PerRow(BoundStep):
             if hasattr(instance, "rewind"):
                 instance.rewind(counts[row : row + 1])
 
+    def of_candidates(self, rows: Sequence[int], tokens: Tensor) -> BoundStep:
+        twin = copy.copy(self)
+        twin.instances = [self.instances[row] for row in rows]
+        if any(hasattr(instance, "observe") for instance in twin.instances):
+            twin.instances = [fresh_copy(instance) for instance in twin.instances]
+            twin.observe(tokens, torch.ones_like(tokens, dtype=torch.bool))
+        return twin
+
     @staticmethod
     def _at(place: int, instance: Any) -> Any:
         return fresh_copy(instance, lambda part: part.of_row(place) if isinstance(part, StepRng) else None)
@@ -198,6 +229,6 @@ def way(traits: frozenset[str], needs: frozenset[str], rectangle: bool) -> type[
         return Ragged
     if rectangle:
         return Together
-    if "stateless" not in traits or needs & {"prompt_lengths", "encoder_ids", "rng"}:
+    if "stateless" not in traits or needs & OF_A_ROW:
         return PerRow
     return Grouped if "reads_history" in traits else Together

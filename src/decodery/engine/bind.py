@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..contracts.errors import DecoderyError, InvalidInput, PluginError
+from ..contracts.lowering import Lowered, as_lowered
 from ..contracts.params import param_values
-from ..contracts.specs import resolve
+from ..contracts.specs import StepSpec, resolve
 from ..contracts.steps import Step, StrategyUse
 from .apply import BoundStep, PerRow, way
 from .facts import Facts
@@ -29,15 +32,24 @@ def bind_steps(
     ]
 
 
-def bind_strategy(use: StrategyUse, facts: Facts) -> Any:
-    """The strategy object: it has `choose` (per token) or `decode` (owns the loop)."""
-    if use.spec.roles:
+def bind_strategy(use: StrategyUse, facts: Facts, roles: frozenset[str] = frozenset()) -> Any:
+    """The strategy object: it has `choose` (per token) or `decode` (owns the loop). `roles` are the further models at
+    hand. Raises `InvalidInput` when one that it needs is not among them."""
+    missing = [role for role in use.spec.roles if role not in roles]
+    if missing:
         raise InvalidInput(
-            f"strategy {use.spec.name!r} needs further models: {', '.join(use.spec.roles)}",
-            remedy="this version decodes with one model; choose another strategy",
+            f"strategy {use.spec.name!r} needs a model for the role {missing[0]!r}",
+            remedy=f"Decoder(model, recipe, models={{{missing[0]!r}: ...}}), or --role {missing[0]}=MODEL",
         )
     factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
-    return factory(**param_values(use.params), **facts.take(use.spec.needs, use.spec.name))
+    return factory(**param_values(use.params), **facts.given(use.spec))
+
+
+def owns_loop(use: StrategyUse) -> bool:
+    """Whether the strategy has `decode` rather than `choose`."""
+    return use.spec.draw == "custom" and not hasattr(
+        resolve(use.spec.factory, f"strategy {use.spec.name!r}"), "choose"
+    )
 
 
 def strategy_min_keep(use: StrategyUse, facts: Facts) -> int:
@@ -55,6 +67,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     factory = resolve(spec.factory, f"step {spec.name!r}")
     facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
+        _check_call(spec, name, factory.target, ragged=False)
         return kind(name, spec.role, [factory.target], trusted=False, stateless="stateless" in spec.traits)
     if kind is PerRow and len(facts.prompt_lengths) > 1 and knows_its_place(step):
         raise InvalidInput(
@@ -63,7 +76,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         )
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
     try:
-        instances = [factory(**values, **row.take(spec.needs, spec.name)) for row in rows]
+        instances = [factory(**values, **row.given(spec)) for row in rows]
     except DecoderyError:
         raise
     except Exception as error:
@@ -71,6 +84,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
             f"step {name!r} cannot be built: {type(error).__name__}: {error}",
             remedy="its parameters, or the step itself, are at fault",
         ) from error
+    _check_call(spec, name, instances[0], ragged="ragged" in spec.traits)
     reason = spec.finish_reason or spec.name
     return kind(
         name,
@@ -78,8 +92,45 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         instances,
         trusted=step.qualified == spec.name,
         stateless="stateless" in spec.traits,
+        ids_only="ids_only" in spec.traits,
         reason=reason,
+        lowered=_lowered(spec, name, step.params, values, facts),
     )
+
+
+def _lowered(
+    spec: StepSpec, name: str, params: object | None, values: Mapping[str, object], facts: Facts
+) -> tuple[Lowered, ...] | None:
+    """What the planner is told of the step; None where nothing is."""
+    if spec.lowering is None:
+        return None
+    if params is not None and values != param_values(params):
+        params = replace(params, **values)  # type: ignore[type-var]
+    lowering = resolve(spec.lowering, f"step {spec.name!r}")
+    try:
+        return as_lowered(lowering(params, facts), name)
+    except DecoderyError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"the lowering of {name!r} failed: {type(error).__name__}: {error}",
+            remedy="return None for what it cannot describe",
+        ) from error
+
+
+def _check_call(spec: StepSpec, name: str, instance: Any, *, ragged: bool) -> None:
+    """Whether the object can be called as it will be: looked into once, here, and not at every token."""
+    try:
+        signature = inspect.signature(instance)
+    except (TypeError, ValueError):  # not a callable of Python's; the first call will tell
+        return
+    try:
+        signature.bind(None, None, **({"lengths": None, "prompt_lengths": None} if ragged else {}))
+    except TypeError as error:
+        raise PluginError(
+            f"{spec.role} {name!r} cannot be called with (input_ids, scores): {error}",
+            remedy="take more from the constructor, or give further arguments a default",
+        ) from None
 
 
 def _distinct_names(steps: Sequence[Step]) -> list[str]:

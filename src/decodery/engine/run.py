@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..contracts.errors import BadRow, CannotFollow, InvalidInput, PluginError
-from ..contracts.protocols import Observer, RunRng, ScoreObserver, StepObserver, TokenObserver
+from ..contracts.errors import BadRow, CannotFollow, InvalidInput
+from ..contracts.protocols import Observer, RunRng
 from ..kernels.draw import bad_rows
 from .apply import BoundStep, View
 from .buffers.feed import Feed
 from .buffers.history import History
-from .io.observers import who_want
+from .choice import checked_ids, checked_tokens
+from .hypotheses import Drafts, Hypothesis
+from .io.observers import Watchers
 from .plan import Plan, as_scores
+from .stopping import StopRules
+
+UNLIMITED = 2**62
+Opener = Callable[["Run", str, Sequence[Sequence[int]], bool], "Run"]
+"""(run, role, prompts, processors) -> a run of that role's model beside it."""
 
 
 class Run:
-    """See `contracts.protocols.Run`. Rows that are finished, or whose prompt is still being fed, are not active:
-    nothing is appended to them, and no step's state moves.
+    """See `contracts.protocols.Run`. Rows that are finished are not active, nor are, in the lockstep of per-token
+    strategies, those whose prompt is still being fed: nothing is appended to them, and no step's state moves.
 
-    `context` is the model's longest sequence. `rectangle` is transformers' own layout (`compat: hf`): no row is
-    dropped, finished rows keep drawing and, where a rule knows eos, get the pad id.
+    `limits` (R,) int64 are the greatest lengths of the rows. `lockstep` is for per-token strategies. `rectangle` is
+    transformers' own layout (`compat: hf`): no row is dropped, finished rows keep drawing and, where a rule knows eos,
+    get the pad id.
     """
 
     def __init__(
@@ -32,29 +40,37 @@ class Run:
         feed: Feed,
         history: History,
         plan: Plan,
-        stops: Sequence[BoundStep],
+        stops: StopRules,
         strategy: Any,
         rng: RunRng,
         *,
-        context: int | None,
+        limits: Tensor,
+        samples: int = 1,
+        lockstep: bool = True,
         rectangle: bool = False,
         on_bad_row: Literal["error", "stop_row"] = "error",
         observers: Sequence[Observer] = (),
+        roles: frozenset[str] = frozenset(),
+        opener: Opener | None = None,
     ) -> None:
         self._feed, self._history, self._plan, self._stops = feed, history, plan, stops
-        self._strategy, self.rng = strategy, rng
-        self._context, self._rectangle, self._on_bad_row = context, rectangle, on_bad_row
-        self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops)
-        self._observers = observers
-        self._token_observers: list[TokenObserver] = who_want(observers, "tokens")
-        self._score_observers: list[ScoreObserver] = who_want(observers, "scores")
-        self._step_observers: list[StepObserver] = who_want(observers, "steps")
+        self._strategy, self.rng, self.samples, self.roles = strategy, rng, samples, roles
+        self._limits, self._opener = limits, opener
+        self._lockstep, self._rectangle, self._on_bad_row = lockstep, rectangle, on_bad_row
+        self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops.rules)
+        # A per-token strategy that keeps something a row is told of them like a processor.
+        self._told = hasattr(strategy, "choose") and hasattr(strategy, "observe")
+        self._watchers = Watchers(observers)
+        # Whoever looks at processed scores must be shown some: then every step is asked.
+        self._scores_unseen = stops.ids_only and not (self._watchers.want_scores or self._watchers.want_steps)
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
+        self.emitted: list[Hypothesis] = []
         self._active: list[int] = []
         self._mask = self._rows_mask([])
         self._raw: Tensor | None = None
         self._scores: Tensor | None = None
+        self._drafts: Drafts | None = None
 
     # -- buffers ----------------------------------------------------------------------------------------------
 
@@ -67,12 +83,29 @@ class Run:
         return self._history.prompt_lengths
 
     @property
+    def room(self) -> Tensor:
+        return self._limits - self._history.lengths
+
+    @property
     def input_ids(self) -> Tensor:
         return self._history.input_ids
 
     @property
     def finished(self) -> Tensor:
         return torch.tensor([reason is not None for reason in self.reasons], device=self._mask.device)
+
+    @property
+    def rectangle(self) -> bool:
+        return self._rectangle
+
+    @property
+    def fallbacks(self) -> int:
+        """How many rows of fused steps the steps themselves had to decide, so far."""
+        return self._plan.fallbacks
+
+    @property
+    def unprocessed(self) -> bool:
+        return not self._plan.processors
 
     @property
     def active(self) -> list[int]:
@@ -92,27 +125,35 @@ class Run:
 
     def logits(self) -> Tensor:
         if self._raw is None:
-            unfinished = [row for row, reason in enumerate(self.reasons) if reason is None]
+            unfinished = self._unfinished()
             if not unfinished:
                 raise InvalidInput("every row is finished, so no logits are due", remedy="ask run.done first")
-            self._raw, active = self._feed.logits(unfinished)
-            self._set_active(list(range(len(self.reasons))) if self._rectangle else active)
+            if self._lockstep:
+                self._raw, active = self._feed.logits(unfinished)
+            else:
+                self._raw, active = self._feed.window(unfinished)[:, 0], unfinished  # (R, 1, V) -> (R, V)
+            self._set_active(self._everyone() if self._rectangle else active)
         return self._raw
 
     @torch.no_grad()
     def process(self, values: Tensor) -> Tensor:
-        self.logits()  # which rows are due is known with them
-        return self._plan(self._view(), values, self._watch if self._step_observers else None)
+        self._settle()
+        return self._plan(self._view(), values, self._watchers.step_teller(self._growing_mask))
 
     def scores(self) -> Tensor:
         if self._scores is None:
             raw = self.logits()
             self._scores = self._checked(raw, self.process(raw))
-            for observer in self._score_observers:
-                observer.on_scores(as_scores(raw), self._scores, self._rows_mask(self._growing()))
+            self._watchers.scores(as_scores(raw), self._scores, self._growing_mask)
         return self._scores
 
     def pick(self) -> Tensor:
+        if self._scores is None and self._scores_unseen:
+            logits = self.logits()  # which rows are due is known with them
+            tokens, scores = self._plan.pick(self._view(), logits, self.rng)
+            if tokens is not None:
+                return tokens
+            self._scores = self._checked(logits, scores)
         scores = self.scores()
         return checked_tokens(self._strategy.choose(scores, self.rng), scores, type(self._strategy).__name__)
 
@@ -120,52 +161,52 @@ class Run:
         return self.rng.uniform(purpose, ahead)
 
     def append(self, tokens: Tensor, stop: bool = True) -> None:
-        if self._score_observers:
+        if self._watchers.want_scores:
             self.scores()
-        # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
-        scores = as_scores(self.logits()) if self._scores is None else self._scores
-        tokens = tokens.to(self._history.tokens.device)
-        if self._pads_finished:
-            tokens = tokens.masked_fill(self.finished, self._history.pad)
-        self._history.write(tokens, self._mask, self._active)
-        self._plan.observe(tokens, self._mask)
-        for rule in self._stops:
-            rule.observe(tokens, self._mask)
-        growing = self._growing()
-        for row in growing:
-            self.ends[row] = self._history.host_lengths[row]
-        if stop:
-            self._finish(scores, growing)
-        for observer in self._token_observers:
-            observer.on_tokens(tokens, self._rows_mask(growing), self.reasons)
+        self._settle()
+        scores = self._scores
+        if stop and scores is None:
+            # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
+            scores = self._no_scores() if self._stops.ids_only else as_scores(self.logits())
+        self._record(tokens, scores if stop else None)
+
+    def finish(self, rows: Tensor, reason: str) -> None:
+        for row in rows.nonzero().flatten().tolist():  # (R,) -> (F, 1) -> (F,)
+            self.reasons[row] = self.reasons[row] or reason
         self._raw = self._scores = None
+
+    # -- rows -------------------------------------------------------------------------------------------------
 
     def select(self, rows: Tensor) -> None:
         """Raises `CannotFollow` for a step that keeps state and cannot be reordered."""
-        self._check_followers("reordered")
+        self._check_followers("reordered", "select")
         rows = rows.to(self._history.tokens.device)
         host_rows: list[int] = rows.tolist()
+        if host_rows == self._everyone():
+            return
         self._history.select(rows, host_rows)
         self._feed.select(rows, host_rows)
-        self.rng.select(
-            rows, torch.tensor(_earlier_copies(host_rows), device=rows.device), self._history.steps
-        )
-        for step in (*self._plan.processors, *self._stops):
+        copies = torch.tensor(_earlier_copies(host_rows), device=rows.device)
+        self.rng.select(rows, copies, self._history.steps)
+        self._limits = self._limits[rows]
+        self._plan.select(rows, host_rows)
+        for step in self._stops.rules:
             step.select(rows, host_rows)
-        for observer in self._observers:
-            if hasattr(observer, "on_select"):
-                observer.on_select(rows)
+        if self._told:
+            self._strategy.select(rows)
+        self._watchers.select(rows)
         self.reasons = [self.reasons[row] for row in host_rows]
         self.ends = [self.ends[row] for row in host_rows]
         old = set(self._active)
         self._set_active([place for place, row in enumerate(host_rows) if row in old])
         self._raw = None if self._raw is None else self._raw[rows]  # (R, V) -> (R', V)
         self._scores = None if self._scores is None else self._scores[rows]
+        self._drafts = None
 
     def rewind(self, counts: Tensor) -> None:
         """Rows that lose tokens are not finished any more. Raises `CannotFollow`, and `InvalidInput` for a count that
         reaches into the prompt."""
-        self._check_followers("taken back")
+        self._check_followers("taken back", "rewind")
         counts = counts.to(self._history.tokens.device)
         host_counts: list[int] = counts.tolist()
         for row, count in enumerate(host_counts):
@@ -174,45 +215,136 @@ class Run:
                 raise InvalidInput(
                     f"row {row} has {generated} generated tokens; {count} cannot be taken back"
                 )
-        self._history.rewind(counts, host_counts)
-        self._feed.rewind(host_counts)
-        for step in (*self._plan.processors, *self._stops):
-            step.rewind(counts)
-        for observer in self._observers:
-            if hasattr(observer, "on_rewind"):
-                observer.on_rewind(counts)
+        self._take_back(counts, host_counts)
+        self._feed.keep(self._history.host_lengths)
+        if self._told:
+            self._strategy.rewind(counts)
+        self._watchers.rewind(counts)
         for row, count in enumerate(host_counts):
             if count:
                 self.reasons[row], self.ends[row] = None, self._history.host_lengths[row]
+        self._raw = self._scores = self._drafts = None
+
+    # -- several tokens in one forward ------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def verify(self, drafts: Tensor, widths: Tensor | None = None) -> Tensor:
+        """Raises `CannotFollow` for a step that cannot take tokens back, `InvalidInput` for drafts beyond `room`."""
+        rows = self._unfinished()
+        drafts = checked_ids(drafts, len(self.reasons), self._history.tokens.device)
+        count, room = drafts.shape[1], int(self.room[rows].min())
+        if count >= room:
+            raise InvalidInput(
+                f"{count} drafts, and a row has room for {room} tokens", remedy="draft fewer than run.room"
+            )
+        if count:
+            self._check_followers("taken back", "rewind")
+        host_widths = [count] * len(drafts) if widths is None else widths.tolist()
+        self._set_active(rows)
+        for column in range(count):
+            self._history.write(drafts[:, column], self._mask, rows)
+        try:
+            raw = self._feed.window(rows, count + 1)  # (R, K + 1, V)
+        finally:
+            self._history.rewind(
+                count * self._mask.long(), [count * (row in rows) for row in self._everyone()]
+            )
+        scores = [self._plan(self._view(), raw[:, 0])]
+        written = torch.zeros_like(self._history.lengths)
+        for column in range(count):
+            self._set_active([row for row in rows if column < host_widths[row]])
+            self._history.write(drafts[:, column], self._mask, self._active)
+            self._plan.observe(drafts[:, column], self._mask)
+            written += self._mask
+            scores.append(self._plan(self._view(), raw[:, column + 1]))
+        self._history.rewind(written, written.tolist())
+        self._plan.rewind(written)
+        self._set_active(rows)
         self._raw = self._scores = None
+        self._drafts = Drafts(drafts, raw, scores)
+        return torch.stack(scores, dim=1)  # (K + 1) x (R, V) -> (R, K + 1, V)
 
-    # -- inside -----------------------------------------------------------------------------------------------
+    def accept(self, counts: Tensor, following: Tensor) -> None:
+        """Raises `BadRow` at the position whose scores are bad, `InvalidInput` where nothing was verified."""
+        verified, self._drafts = self._drafts, None
+        if verified is None:
+            raise InvalidInput(
+                "nothing was verified since the rows last changed", remedy="call run.verify first"
+            )
+        host_counts: list[int] = counts.tolist()
+        if any(not 0 <= host_counts[row] <= verified.tokens.shape[1] for row in self._unfinished()):
+            raise InvalidInput(f"counts {host_counts} of {verified.tokens.shape[1]} verified drafts")
+        following = checked_tokens(following, verified.scores[0], type(self._strategy).__name__)
+        last = counts.to(following.device)
+        tokens = torch.cat((verified.tokens, following.unsqueeze(1)), dim=1)  # (R, K) + (R, 1) -> (R, K + 1)
+        lengths = self._history.host_lengths
+        self._feed.keep([length + count for length, count in zip(lengths, host_counts, strict=True)])
+        for place, processed in enumerate(verified.scores):
+            rows = [row for row in self._unfinished() if place <= host_counts[row]]
+            if not rows:
+                break
+            self._set_active(rows)
+            self._raw = verified.raw[:, place]
+            self._scores = scores = self._checked(self._raw, processed)
+            self._watchers.scores(as_scores(self._raw), scores, self._growing_mask)
+            if self._watchers.want_steps:  # nothing was shown of drafts that might not stay
+                self.process(self._raw)
+            self._record(torch.where(last == place, following, tokens[:, place]), scores)
 
-    def _view(self) -> View:
+    # -- candidates and hypotheses ----------------------------------------------------------------------------
+
+    def stops(self, rows: Tensor, tokens: Tensor) -> list[str | None]:
+        host_rows: list[int] = rows.tolist()
         history = self._history
-        return View(
-            history.input_ids, history.lengths, history.prompt_lengths, history.host_lengths, self._active
-        )
+        ids = history.with_candidates(rows, tokens)
+        lengths = history.lengths[rows] + 1
+        host_lengths = [history.host_lengths[row] + 1 for row in host_rows]
+        view = View(ids, lengths, history.prompt_lengths[rows], host_lengths, range(len(host_rows)))
+        raw = self._raw if self._scores is None else self._scores
+        return self._stops.ask_of(view, host_rows, tokens, raw)
 
-    def _watch(self, name: str, before: Tensor, after: Tensor) -> None:
-        for observer in self._step_observers:
-            observer.on_step(name, before, after, self._rows_mask(self._growing()))
+    def emit(self, prompt: int, tokens: Sequence[int], score: float, reason: str) -> None:
+        self.emitted.append(Hypothesis(prompt, tuple(tokens), score, reason))
+
+    # -- inside and beside the model --------------------------------------------------------------------------
+
+    def hidden(self, layers: Sequence[int]) -> Tensor:
+        self._feed.watch(layers)
+        if self._unfinished():
+            self.logits()
+        return self._feed.hidden()
+
+    def head(self, states: Tensor) -> Tensor:
+        return self._feed.head(states)
+
+    def open(
+        self, role: str, prompts: Sequence[Sequence[int]] | None = None, processors: bool = False
+    ) -> Run:
+        if self._opener is None or (role != "model" and role not in self.roles):
+            raise InvalidInput(
+                f"there is no model for the role {role!r}", remedy=f"Decoder(..., models={{{role!r}: model}})"
+            )
+        history = self._history
+        if prompts is None:
+            prompts = [
+                history.tokens[row, :length].tolist() for row, length in enumerate(history.host_lengths)
+            ]
+        return self._opener(self, role, prompts, processors)
+
+    # -- under the face ---------------------------------------------------------------------------------------
+
+    def _everyone(self) -> list[int]:
+        return list(range(len(self.reasons)))
+
+    def _unfinished(self) -> list[int]:
+        return [row for row, reason in enumerate(self.reasons) if reason is None]
 
     def _growing(self) -> list[int]:
         """Active rows that are not finished: in transformers' layout finished rows go on drawing, for nobody to see."""
         return [row for row in self._active if self.reasons[row] is None]
 
-    def _set_active(self, rows: list[int]) -> None:
-        if rows != self._active or len(self._mask) != len(self.reasons):
-            self._active, self._mask = rows, self._rows_mask(rows)
-
-    def _check_followers(self, what: str) -> None:
-        for step in (*self._plan.processors, *self._stops):
-            if not step.follows:
-                raise CannotFollow(
-                    f"{step.name!r} keeps state and has no observe, select and rewind, so rows cannot be {what}",
-                    remedy="give it the three methods, or add it with stateless=True if it keeps nothing",
-                )
+    def _growing_mask(self) -> Tensor:
+        return self._rows_mask(self._growing())
 
     def _rows_mask(self, rows: Sequence[int]) -> Tensor:
         """(R,) bool."""
@@ -220,19 +352,67 @@ class Run:
         mask[list(rows)] = True
         return mask
 
-    def _finish(self, scores: Tensor, growing: Sequence[int]) -> None:
-        """Ask every rule; in a row, the first rule of the recipe that says stop gives the reason."""
-        view = self._view()
-        if self._stops:
-            answers = torch.stack([rule(view, scores) for rule in self._stops]).tolist()  # S x (R,) -> (S, R)
-            for rule, answer in zip(self._stops, answers, strict=True):
-                for row in growing:
-                    if answer[row] and self.reasons[row] is None:
-                        self.reasons[row] = rule.reason
-        if self._context is not None:
+    def _set_active(self, rows: list[int]) -> None:
+        if rows != self._active or len(self._mask) != len(self.reasons):
+            self._active, self._mask = rows, self._rows_mask(rows)
+
+    def _no_scores(self) -> Tensor:
+        """(R, 0), for rules that look at ids alone."""
+        return torch.empty(len(self.reasons), 0, device=self._history.tokens.device)
+
+    def _settle(self) -> None:
+        """Know which rows are due: in lockstep that comes with the logits."""
+        if self._lockstep:
+            self.logits()
+        elif self._raw is None:
+            self._set_active(self._everyone() if self._rectangle else self._unfinished())
+
+    def _view(self) -> View:
+        history = self._history
+        return View(
+            history.input_ids, history.lengths, history.prompt_lengths, history.host_lengths, self._active
+        )
+
+    def _record(self, tokens: Tensor, scores: Tensor | None) -> None:
+        """One token (R,) in every active row; with `scores` (R, V) the stop rules are asked."""
+        tokens = tokens.to(self._history.tokens.device)
+        if self._pads_finished:
+            tokens = tokens.masked_fill(self.finished, self._history.pad)
+        self._history.write(tokens, self._mask, self._active)
+        self._plan.observe(tokens, self._mask)
+        self._stops.observe(tokens, self._mask)
+        if self._told:
+            self._strategy.observe(tokens, self._mask)
+        growing = self._growing()
+        for row in growing:
+            self.ends[row] = self._history.host_lengths[row]
+        if scores is not None:
+            reasons = self._stops.ask(self._view(), scores)
             for row in growing:
-                if self.reasons[row] is None and self._history.host_lengths[row] >= self._context:
-                    self.reasons[row] = "context"
+                self.reasons[row] = reasons[row]
+        self._watchers.tokens(tokens, lambda: self._rows_mask(growing), self.reasons)
+        self._raw = self._scores = self._drafts = None
+
+    def _take_back(self, counts: Tensor, host_counts: list[int]) -> None:
+        """(R,) int64, and the same on the host: out of the history and the steps."""
+        self._history.rewind(counts, host_counts)
+        self._plan.rewind(counts)
+        for step in self._stops.rules:
+            step.rewind(counts)
+
+    def _check_followers(self, what: str, method: str) -> None:
+        steps: list[BoundStep] = [*self._plan.processors, *self._stops.rules]
+        for step in steps:
+            if not step.follows:
+                raise CannotFollow(
+                    f"{step.name!r} keeps state and has no observe, select and rewind, so rows cannot be {what}",
+                    remedy="give it the three methods, or add it with stateless=True if it keeps nothing",
+                )
+        if self._told and not hasattr(self._strategy, method):
+            raise CannotFollow(
+                f"strategy {type(self._strategy).__name__!r} keeps state and has no {method}, so rows cannot be {what}",
+                remedy=f"give it {method}()",
+            )
 
     def _checked(self, raw: Tensor, scores: Tensor) -> Tensor:
         """Name the first bad row, or end it alone. The row's scores become zeros, so that the others' draw is as it
@@ -262,21 +442,3 @@ def _earlier_copies(rows: Sequence[int]) -> list[int]:
         copies.append(seen[row])
         seen[row] += 1
     return copies
-
-
-def checked_tokens(tokens: object, scores: Tensor, who: str) -> Tensor:
-    """What a strategy chose, as (R,) int64 ids. Raises `PluginError` for anything else. On a GPU the range is left to
-    the model, since looking at it would wait for the device."""
-    if not isinstance(tokens, Tensor) or tokens.shape != scores.shape[:1] or tokens.dtype != torch.int64:
-        found = (
-            f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else type(tokens).__name__
-        )
-        raise PluginError(
-            f"strategy {who!r} chose {found} for {len(scores)} rows", remedy="return (R,) int64, one id a row"
-        )
-    if tokens.device.type == "cpu" and not bool(((tokens >= 0) & (tokens < scores.shape[-1])).all()):
-        raise PluginError(
-            f"strategy {who!r} chose {tokens.tolist()} of {scores.shape[-1]} tokens",
-            remedy="choose ids of the vocabulary",
-        )
-    return tokens

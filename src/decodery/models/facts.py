@@ -65,7 +65,7 @@ def sources_of(model: object) -> list[object]:
 
 def vocab_size(model: object, options: Options, sources: Sequence[object] | None = None) -> int | None:
     """Told > configured > width of the output head > rows of the token embedding; None when nothing says."""
-    found = _positive(options.get("vocab_size")) or _first(VOCABULARY, sources or sources_of(model))
+    found = _positive(options.get("vocab_size")) or first_number(VOCABULARY, sources or sources_of(model))
     if found is not None:
         return found
     module = module_of(model)
@@ -91,7 +91,7 @@ def real_vocab_size(model: object) -> int | None:
 
 def max_length(model: object, options: Options, sources: Sequence[object] | None = None) -> int | None:
     """The context in tokens: told > configured > a position table's rows; None when nothing says."""
-    found = _positive(options.get("max_length")) or _first(CONTEXT, sources or sources_of(model))
+    found = _positive(options.get("max_length")) or first_number(CONTEXT, sources or sources_of(model))
     if found is not None:
         return found
     module = module_of(model)
@@ -106,7 +106,7 @@ def max_length(model: object, options: Options, sources: Sequence[object] | None
 
 def window_of(model: object) -> int | None:
     """How far back attention sees, where a configuration says so."""
-    return _first(WINDOW, sources_of(model))
+    return first_number(WINDOW, sources_of(model))
 
 
 def device_of(model: object, options: Options) -> torch.device:
@@ -135,7 +135,8 @@ def special_tokens(
     return find("eos_token_id"), bos[0] if bos else None, pad[0] if pad else None
 
 
-def _first(names: Sequence[str], sources: Sequence[object]) -> int | None:
+def first_number(names: Sequence[str], sources: Sequence[object]) -> int | None:
+    """The first positive whole number that one of `sources` has under one of `names`."""
     return next((n for source in sources for name in names if (n := _positive(_get(source, name)))), None)
 
 

@@ -1,25 +1,34 @@
 """Feeds a session column by column and says which rows' logits are due.
 
 A session sees rectangles only. Prompts of unequal length become one in two ways: left-padded where the session honours
-masks, otherwise in lockstep: the shortest prompt is prefilled and the other rows' next prompt tokens are forced while
-the short rows already generate. Lockstep needs nothing of the model and is exact for any of them.
+masks, otherwise as they are, what a short row lacks at its end being filled up and forgotten again. Two ways to ask:
+
+`logits`  lockstep, for per-token strategies: the shortest row's column is fed and the others' next tokens are forced
+          while the short ones already generate. Needs nothing of a model and feeds every column once.
+`window`  all rows at once, for strategies that own their loop: up to the longest row's end, each row's logits read at
+          its own columns. What was fed beyond a row's end is taken back before the next forward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from ...contracts.errors import ModelError
-from ...contracts.protocols import DecodableModel, Session
+from ...contracts.protocols import DecodableModel, Session, WatchedSession
 from .history import History
+from .states import States
 
 
 class Feed:
-    """One session and what it has been fed. `offsets[r]` is the column at which row r begins."""
+    """One session and what it has been fed. `offsets[r]` is the column at which row r begins.
+
+    `model_inputs` go with every prefill; tensors among them whose first dimension is R follow the rows. `kinds` (R,)
+    int64 lets rows of one kind with the same ids be prefilled once, where the session can repeat rows.
+    """
 
     def __init__(
         self,
@@ -28,89 +37,234 @@ class Feed:
         *,
         limit: int | None,
         attention_mask: Tensor | None = None,
+        model_inputs: Mapping[str, Any] | None = None,
+        kinds: Tensor | None = None,
     ) -> None:
         lengths = history.host_lengths
         self._history = history
         self._mask = attention_mask
-        padded = attention_mask is None and model.facts.capabilities.masks and len(set(lengths)) > 1
+        self._inputs = dict(model_inputs or {})
+        self._can = model.facts.capabilities
+        padded = attention_mask is None and self._can.masks and len(set(lengths)) > 1
         self.offsets = [max(lengths) - length if padded else 0 for length in lengths]
         if padded:
             columns = torch.arange(max(lengths), device=history.tokens.device)
             begin = torch.tensor(self.offsets, device=history.tokens.device).unsqueeze(1)  # (R,) -> (R, 1)
             self._mask = (columns >= begin).long()  # (T,) >= (R, 1) -> (R, T)
-        self._model = model
+        self._model, self._kinds = model, kinds if self._can.select else None
         # A left-padded row needs as many columns more as its padding.
         self._limit = None if limit is None else limit + max(self.offsets)
         self._session: Session | None = (
             None  # opened by the first forward, so that a run never begun holds nothing
         )
-        self._fed = 0
-        self._logits: Tensor | None = None
+        # Columns the session has of each row, and how many of them are that row's own text.
+        self._fed, self._good = [0] * len(lengths), [0] * len(lengths)
+        self._states: States | None = None  # of layers, where a strategy looks at them
 
     def logits(self, unfinished: Sequence[int]) -> tuple[Tensor, list[int]]:
-        """((R, V) raw logits, the rows they are due in). Forwards until at least one unfinished row is due."""
-        ends = {row: self._history.host_lengths[row] + self.offsets[row] for row in unfinished}
+        """((R, V) raw logits, the rows they are due in): lockstep. At least one unfinished row is due."""
+        ends = {row: self._end(row) for row in unfinished}
         target = min(ends.values())
-        if target > self._fed or self._logits is None:
-            self._logits = self._forward(target)
-            self._fed = target
-        return self._logits, [row for row, end in ends.items() if end == target]
+        starts = self._ready([min(self._good[row], target - 1) for row in unfinished], unfinished)
+        logits = self._forward(starts, target - min(starts), 1)
+        return logits[:, -1], [row for row, end in ends.items() if end == target]  # (R, 1, V) -> (R, V)
+
+    def window(self, unfinished: Sequence[int], count: int = 1) -> Tensor:
+        """(R, count, V) raw logits: of each unfinished row, those after its `count` newest tokens."""
+        ends = {row: self._end(row) for row in unfinished}
+        starts = self._ready([min(self._good[row], ends[row] - count) for row in unfinished], unfinished)
+        width = max(ends[row] - starts[row] for row in unfinished)
+        first = min(ends[row] - count - starts[row] for row in unfinished)
+        logits = self._forward(starts, width, width - first)  # (R, width - first, V)
+        places = [
+            (ends[row] - count - starts[row] - first) if row in ends else 0 for row in range(len(starts))
+        ]
+        if not any(places):
+            return logits[:, :count]
+        at = torch.tensor(places, device=logits.device).unsqueeze(1) + torch.arange(
+            count, device=logits.device
+        )
+        return logits.gather(
+            1, at.unsqueeze(-1).expand(-1, -1, logits.shape[-1])
+        )  # (R, W, V) -> (R, count, V)
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""
+        self._inputs = take_rows(self._inputs, rows, len(self.offsets))
         self.offsets = [self.offsets[row] for row in host_rows]
         self._mask = None if self._mask is None else self._mask[rows]
-        if self._session is not None and self._model.facts.capabilities.select:
+        self._kinds = None if self._kinds is None else self._kinds[rows]
+        self._fed = [self._fed[row] for row in host_rows]
+        self._good = [self._good[row] for row in host_rows]
+        if self._session is None:
+            return
+        if self._can.select:
             self._session.select(rows)
-            self._logits = None if self._logits is None else self._logits[rows]
+            if self._states is not None:
+                self._states.select(rows)
         else:
             self.close()
 
-    def rewind(self, host_counts: Sequence[int]) -> None:
-        """After tokens were taken back: forget what was fed of them. Rows that were left alone stand ahead of the
-        session then, and are fed their surplus again."""
-        ends = [
-            length + offset
-            for length, offset, count in zip(
-                self._history.host_lengths, self.offsets, host_counts, strict=True
-            )
-            if count
+    def keep(self, lengths: Sequence[int]) -> None:
+        """After tokens were taken back: row r's text is right in its first `lengths[r]` tokens only."""
+        self._good = [
+            min(good, length + offset)
+            for good, length, offset in zip(self._good, lengths, self.offsets, strict=True)
         ]
-        if not ends or min(ends) >= self._fed:
+
+    def watch(self, layers: Sequence[int]) -> None:
+        """From now on the outputs of these layers are kept. Raises `ModelError` where the session cannot tell them."""
+        if self._states is not None and self._states.layers == tuple(layers):
             return
-        # The column before the end is fed once more: its logits are the ones that are due next.
-        back = self._fed - (min(ends) - 1)
-        if self._session is None or self._model.facts.capabilities.rewind == "none" or back >= self._fed:
-            self.close()
-            return
-        self._session.rewind(torch.full((len(self.offsets),), back, device=self._history.tokens.device))
-        self._fed -= back
-        self._logits = None
+        if not self._can.hidden:
+            raise ModelError(
+                "this strategy looks at hidden states, and the model's adapter cannot tell them",
+                remedy="transformers' models can; other models need an adapter with the capability 'hidden'",
+            )
+        self.close()
+        self._states = States(layers)
+
+    def hidden(self) -> Tensor:
+        """(L, R, T, H): of every token that was fed, row by row, right-padded."""
+        if self._states is None or self._session is None:
+            raise ModelError("no hidden states were kept", remedy="ask for them before the rows are finished")
+        return self._states.of_tokens(self.offsets, self._history.host_lengths)
+
+    def head(self, states: Tensor) -> Tensor:
+        """(..., H) -> (..., V)."""
+        head = getattr(self._model, "head", None)
+        if head is None:
+            raise ModelError(
+                "the model's adapter does not tell its output layer", remedy="transformers' models can"
+            )
+        logits: Tensor = head(states)
+        return logits
 
     def close(self) -> None:
         """Give the session back. What is asked for afterwards is fed to a new one from the start."""
         if self._session is not None:
             self._session.close()
-        self._session, self._fed, self._logits = None, 0, None
+        self._session = None
+        if self._states is not None:
+            self._states.forget()
+        self._fed, self._good = [0] * len(self._fed), [0] * len(self._good)
 
-    def _forward(self, target: int) -> Tensor:
-        columns = self._history.columns(self._fed, target, self.offsets)
-        if self._session is None:
-            self._session = self._model.open(len(columns), self._limit)
-            inputs: dict[str, Any] = {} if self._mask is None else {"attention_mask": self._padded_to(target)}
-            logits = self._session.prefill(columns, **inputs)
+    # -- inside -----------------------------------------------------------------------------------------------
+
+    def _end(self, row: int) -> int:
+        return self._history.host_lengths[row] + self.offsets[row]
+
+    def _ready(self, wanted: Sequence[int], unfinished: Sequence[int]) -> list[int]:
+        """Bring the session to where unfinished row i is fed from column `wanted[i]` or earlier -> where each row is.
+
+        One count for all rows unless the session takes back another number in each.
+        """
+        start = min(wanted)
+        goal = [start] * len(self._fed)
+        if self._can.rewind == "ragged":
+            for row, column in zip(unfinished, wanted, strict=True):
+                goal[row] = column
+        goal = [min(column, fed) for column, fed in zip(goal, self._fed, strict=True)]
+        back = [fed - column for fed, column in zip(self._fed, goal, strict=True)]
+        if not any(back):
+            return list(self._fed)
+        if self._session is None or self._can.rewind == "none" or not all(goal):
+            self.close()
+            return list(self._fed)
+        self._session.rewind(torch.tensor(back, device=self._history.tokens.device))
+        self._fed = goal
+        return list(goal)
+
+    def _forward(self, starts: Sequence[int], width: int, count: int) -> Tensor:
+        """Feed `width` columns to each row from its start on -> (R, count, V), the newest logits."""
+        if len(set(starts)) == 1:
+            columns = self._history.columns(starts[0], starts[0] + width, self.offsets)
         else:
-            last = getattr(self._session, "step_last", None)
-            logits = last(columns) if last is not None else self._session.step(columns)[:, -1]  # -> (R, V)
-        if logits.ndim != 2 or len(logits) != len(columns):
+            shifted = [offset - start for offset, start in zip(self.offsets, starts, strict=True)]
+            columns = self._history.columns(0, width, shifted)
+        if self._session is None:
+            logits = self._prefilled(columns, count)
+        elif count == 1 and hasattr(self._session, "step_last"):
+            logits = self._session.step_last(columns).unsqueeze(1)  # (R, V) -> (R, 1, V)
+            self._note(starts)
+        else:
+            logits = self._session.step(columns)[:, -count:]
+            self._note(starts)
+        if logits.ndim != 3 or len(logits) != len(columns):
+            shape = (*logits.shape[:1], *logits.shape[2:])
             raise ModelError(
-                f"the session answered with shape {tuple(logits.shape)} for {len(columns)} rows",
+                f"the session answered with shape {tuple(shape)} for {len(columns)} rows",
                 remedy="a session's logits are (rows, vocabulary)",
             )
+        self._fed = [start + width for start in starts]
+        self._good = [min(fed, self._end(row)) for row, fed in enumerate(self._fed)]
         return logits
 
-    def _padded_to(self, width: int) -> Tensor | None:
-        """The mask (R, T), ones added for tokens that a second feeding brings with the prompt."""
-        if self._mask is None or self._mask.shape[1] >= width:
-            return self._mask
-        return torch.nn.functional.pad(self._mask, (0, width - self._mask.shape[1]), value=1)
+    def _prefilled(self, columns: Tensor, count: int) -> Tensor:
+        """(R, T) -> (R, count, V): a session's first answer is its last column, what is due before that comes first."""
+        first = columns.shape[1] - count + 1
+        begin = columns[:, :first]
+        mask = None if self._mask is None else _padded_to(self._mask, first)
+        given, alike = self._inputs, None
+        if self._kinds is not None:
+            parts = (self._kinds.unsqueeze(1), begin, *(() if mask is None else (mask,)))
+            alike = _alike(torch.cat(parts, dim=1))  # (R, 1) + (R, T) ... -> (R, 1 + T ...)
+        if alike is not None:
+            given = take_rows(given, alike.firsts, len(begin))
+            begin, mask = begin[alike.firsts], None if mask is None else mask[alike.firsts]
+        self._session = self._model.open(len(begin), self._limit)
+        if self._states is not None:
+            cast(WatchedSession, self._session).watch(self._states.layers)
+        inputs: Mapping[str, Any] = {} if mask is None else {"attention_mask": mask}
+        logits = self._session.prefill(begin, **inputs, **given)
+        self._note([0] * len(begin))
+        if alike is not None:
+            self._session.select(alike.copies)
+            if self._states is not None:
+                self._states.select(alike.copies)
+            logits = logits[alike.copies]
+        logits = logits.unsqueeze(1)  # (R, V) -> (R, 1, V)
+        if count == 1:
+            return logits
+        more = self._session.step(columns[:, first:])
+        self._note([first] * len(more))
+        return torch.cat((logits, more), dim=1)
+
+    def _note(self, starts: Sequence[int]) -> None:
+        """Keep what the session tells of the forward that began at these columns."""
+        if self._states is not None and self._session is not None:
+            self._states.write(starts, cast(WatchedSession, self._session).hidden())
+
+
+class _Alike(NamedTuple):
+    """`firsts` (D,) int64: a row of each kind; `copies` (R,) int64: which of them each row is."""
+
+    firsts: Tensor
+    copies: Tensor
+
+
+def _alike(rows: Tensor) -> _Alike | None:
+    """The kinds of rows in (R, T) int64, None where all differ."""
+    kinds, copies = torch.unique(rows, dim=0, return_inverse=True)
+    if len(kinds) == len(rows):
+        return None
+    firsts = torch.zeros(len(kinds), dtype=torch.int64, device=rows.device)
+    firsts[copies] = torch.arange(len(rows), device=rows.device)
+    return _Alike(firsts, copies)
+
+
+def take_rows(inputs: Mapping[str, Any], rows: Tensor, count: int) -> dict[str, Any]:
+    """(R',) int64: the inputs of these rows; what has no first dimension of `count` belongs to all."""
+    return {
+        name: value[rows.to(value.device)]
+        if isinstance(value, Tensor) and value.shape[:1] == (count,)
+        else value
+        for name, value in inputs.items()
+    }
+
+
+def _padded_to(mask: Tensor, width: int) -> Tensor:
+    """The mask (R, T) in `width` columns: ones for tokens that a second feeding brings with the prompt."""
+    if mask.shape[1] >= width:
+        return mask[:, :width]
+    return torch.nn.functional.pad(mask, (0, width - mask.shape[1]), value=1)

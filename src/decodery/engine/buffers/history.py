@@ -58,6 +58,11 @@ class History:
         for row in rows:
             self.host_lengths[row] += 1
 
+    def with_candidates(self, rows: Tensor, tokens: Tensor) -> Tensor:
+        """(C,) int64, (C,) int64 -> (C, longest + 1): the text of row `rows[i]` with `tokens[i]` behind it."""
+        ids = torch.nn.functional.pad(self.input_ids[rows], (0, 1), value=self.pad)  # (C, T) -> (C, T + 1)
+        return ids.scatter(1, self.lengths[rows].unsqueeze(1), tokens.unsqueeze(1))  # (C,) -> (C, 1)
+
     def columns(self, start: int, stop: int, offsets: Sequence[int]) -> Tensor:
         """The model's columns [start, stop) as (R, stop - start) int64, row r's tokens beginning at column offsets[r];
         the pad id stands before and after them."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...contracts.protocols import Tokenizer
+from ..hypotheses import Hypothesis
 from ..run import Run
 from .generation import Row
 from .recorders import LogprobRecorder, ScoreRecorder
@@ -55,8 +56,11 @@ class Origin:
 class RowEvents:
     """The events of one row: each call tells what came since the last."""
 
-    def __init__(self, run: Run, row: int, text: RowText | None, logprobs: LogprobRecorder | None) -> None:
-        self._run, self._row, self._text, self._logprobs = run, row, text, logprobs
+    def __init__(
+        self, run: Run, row: int, place: int, text: RowText | None, logprobs: LogprobRecorder | None
+    ) -> None:
+        """Row `row` of the run is row `place` of the result."""
+        self._run, self._row, self._place, self._text, self._logprobs = run, row, place, text, logprobs
         self._shown, self._told = 0, False
 
     def new(self) -> Iterator[Event]:
@@ -68,11 +72,11 @@ class RowEvents:
             last = reason if left == 0 and reason != "error" else None
             self._told = last is not None
             text = self._text.push(token, last) if self._text else ""
-            yield Event(self._row, token, text, self._logprob(self._shown), last)
+            yield Event(self._place, token, text, self._logprob(self._shown), last)
             self._shown += 1
         if reason is not None and not self._told:
             self._told = True
-            yield Event(self._row, None, self._text.finish(reason) if self._text else "", None, reason)
+            yield Event(self._place, None, self._text.finish(reason) if self._text else "", None, reason)
 
     def _logprob(self, place: int) -> float | None:
         return None if self._logprobs is None else self._logprobs.rows[self._row][place].processed
@@ -99,6 +103,30 @@ def result_row(
         None if logprobs is None else logprobs.rows[row],
         None if scores is None else _stacked(scores.rows[row]),
     )
+
+
+def hypothesis_row(found: Hypothesis, rank: int, origin: Origin, rules: TextRules | None) -> Row:
+    """A ranking strategy's result as the caller gets it; `rank` counts from 0 among those of its prompt."""
+    tokens = list(found.tokens)
+    return Row(
+        origin.prompt_index,
+        rank,
+        origin.prompt,
+        tokens,
+        None if rules is None else _whole_text(rules.begin(origin.prompt), tokens, found.reason),
+        found.reason,
+        origin.seed,
+        sequence_score=found.score,
+    )
+
+
+def hypothesis_events(place: int, row: Row) -> Iterator[Event]:
+    """The events of a result that was not known before the end: the text comes with its first one."""
+    for left, token in zip(range(len(row.tokens) - 1, -1, -1), row.tokens, strict=True):
+        text = (row.text or "") if left == len(row.tokens) - 1 else ""
+        yield Event(place, token, text, None, row.finish_reason if left == 0 else None)
+    if not row.tokens:
+        yield Event(place, None, "", None, row.finish_reason)
 
 
 def _whole_text(text: RowText, tokens: Sequence[int], reason: str) -> str:

@@ -17,20 +17,36 @@ from ..forward import Forward, one_by_one, refuse_mask, uniform_count
 from ..keeping.module import EvalMode
 from ..options import check_options, check_width, told_width
 
+CACHES = ("past_key_values", "cache", "cache_params")
+"""What transformers calls the argument that takes a cache; newer releases say `cache`, older Mambas `cache_params`."""
+
+_FAR = 2**40
+
+
+def cache_argument(accepts: frozenset[str]) -> str:
+    """The name of the argument that takes the cache, "" if there is none."""
+    return next((name for name in CACHES if name in accepts), "")
+
 
 def probe(model: object, options: Options) -> str | None:
-    """A `PreTrainedModel` that can generate and whose forward takes `past_key_values`."""
+    """A `PreTrainedModel` that can generate and whose forward takes a cache."""
     # Whoever made such an object has imported this module already; nobody else should have to wait for it.
     modeling = sys.modules.get("transformers.modeling_utils")
     module = module_of(model)
     if modeling is None or not isinstance(module, modeling.PreTrainedModel):
         return None
-    if not module.can_generate() or "past_key_values" not in read_call(model).accepts:
+    if getattr(module.config, "is_encoder_decoder", False):
+        return None
+    argument = cache_argument(read_call(model).accepts)
+    if not module.can_generate() or not argument:
         return None
     # A few old or odd ones (Reformer, XLNet, RWKV ...) keep something else under that name.
     if not getattr(module, "_supports_default_dynamic_cache", lambda: True)():
         return None
-    return f"{name_of(model)} is a transformers model that generates, with past_key_values"
+    # RecurrentGemma keeps its state in the module, where sessions would share it and rows cannot be reordered.
+    if any(hasattr(part, "recurrent_states") for part in module.modules()):
+        return None
+    return f"{name_of(model)} is a transformers model that generates, with {argument}"
 
 
 class HfModel:
@@ -50,17 +66,25 @@ class HfModel:
         if getattr(self.config, "is_encoder_decoder", False):
             raise ModelError(
                 f"{name_of(model)} is an encoder-decoder; adapter 'hf' drives decoder-only models",
-                remedy="encoder-decoders come with a later release",
+                remedy="adapter='hf_encoder_decoder' drives it",
             )
         self.model = model
         self.call = Call(tokens="input_ids", accepts=read_call(model).accepts)
+        self.cache_argument = cache_argument(self.call.accepts)
+        if not self.cache_argument:
+            raise ModelError(
+                f"{name_of(model)} takes no cache: none of {', '.join(CACHES)}",
+                remedy="adapter='stateless' feeds the whole context each step",
+            )
         self.evaluation = EvalMode(module)
         text = self.config.get_text_config(decoder=True)
         # A recurrent state is right for one new token a call only, and cannot go back.
         self.recurrent = bool(getattr(module, "_is_stateful", False))
-        rewinds = not self.recurrent and _keeps_everything(self.new_cache())
+        cache = self.new_cache()
+        rewinds = not self.recurrent and keeps_everything(cache)
+        self.attends = not _only_recurrent(cache)
         self.width = told_width(options)
-        check_width(self.width, _head_width(module), name_of(model))
+        check_width(self.width, head_width(module), name_of(model))
         self._facts = facts_of(
             model,
             options,
@@ -120,12 +144,18 @@ class HfSession:
                 [self.step(token) for token in one_by_one(tokens)], dim=1
             )  # K x (B, 1, V) -> (B, K, V)
         count = tokens.shape[1]
-        if self._mask is not None:
-            self._mask = torch.cat([self._mask, self._mask.new_ones(self._mask.shape[0], count)], dim=1)
+        if not self._owner.attends:
+            # The state has swallowed the padding; nothing is left of it to be masked.
+            self._mask = None
         positions = self._next
         if count > 1:
             positions = positions + torch.arange(count, device=positions.device)  # (B, 1) + (K,) -> (B, K)
         self._next = positions[:, -1:] + 1
+        if self._mask is not None:
+            # A long row ends with its context, and waits there for the shorter ones beside it.
+            limit = self._owner.facts.max_length or _FAR
+            self._mask = torch.cat([self._mask, (positions < limit).to(self._mask)], dim=1)
+            positions = positions.clamp(max=limit - 1)
         return self._logits(tokens, positions, count, {})
 
     def select(self, rows: Tensor) -> None:
@@ -156,27 +186,33 @@ class HfSession:
 
     def _logits(self, ids: Tensor, positions: Tensor, columns: int, model_inputs: dict[str, Any]) -> Tensor:
         """(B, K) int64, (B, K) int64 -> (B, columns, V)."""
-        accepts = self._owner.call.accepts
-        inputs: dict[str, Any] = {"past_key_values": self._cache, "use_cache": True, "return_dict": True}
+        accepts, argument = self._owner.call.accepts, self._owner.cache_argument
+        inputs: dict[str, Any] = {argument: self._cache, "use_cache": True, "return_dict": True}
         offered = {"attention_mask": self._mask, "position_ids": positions, "logits_to_keep": columns}
         inputs.update(
             {name: value for name, value in offered.items() if name in accepts and value is not None}
         )
         inputs.update(model_inputs)
         output: Any = self._forward.run(ids, inputs)
-        self._cache = getattr(output, "past_key_values", self._cache)
+        self._cache = getattr(output, argument, self._cache)
         logits = self._forward.found_in(output, ids.shape[0], ids.shape[1])
         # A view would keep the logits of the whole prompt alive.
         return logits[:, -columns:].clone() if logits.shape[1] > columns else logits
 
 
-def _head_width(module: Any) -> int | None:
+def head_width(module: Any) -> int | None:
     """How many logits the output layer gives, where there is one to ask."""
     weight = getattr(module.get_output_embeddings(), "weight", None)
     return int(weight.shape[0]) if isinstance(weight, Tensor) and weight.dim() == 2 else None
 
 
-def _keeps_everything(cache: Any) -> bool:
+def _only_recurrent(cache: Any) -> bool:
+    """No layer attends to earlier tokens."""
+    linear = getattr(cache, "is_linear", False)
+    return isinstance(linear, list) and bool(linear) and all(linear)
+
+
+def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
     sliding = cache.is_sliding
     windows = any(sliding) if isinstance(sliding, list) else bool(sliding)

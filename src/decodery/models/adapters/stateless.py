@@ -220,6 +220,7 @@ def _check_callable(model: object) -> None:
     config = getattr(module_of(model), "config", None)
     if getattr(config, "is_encoder_decoder", False) is True:
         raise ModelError(
-            f"{name_of(model)} is an encoder-decoder, which this release does not drive",
-            remedy="hand over the decoder as a function of its ids, the encoder's output filled in",
+            f"{name_of(model)} is an encoder-decoder, which adapter 'stateless' does not drive",
+            remedy="adapter='auto' finds out which does; or hand over the decoder as a function of its ids, the "
+            "encoder's output filled in",
         )

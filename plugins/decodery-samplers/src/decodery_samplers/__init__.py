@@ -1,0 +1,1 @@
+"""Samplers beyond Hugging Face's, as a plugin of decodery."""

@@ -1,0 +1,1 @@
+"""Steps that look at the tokens that occurred."""

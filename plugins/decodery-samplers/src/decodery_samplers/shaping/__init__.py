@@ -1,0 +1,1 @@
+"""Steps that reshape the scores and ban nothing."""

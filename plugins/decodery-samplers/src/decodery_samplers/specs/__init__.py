@@ -1,0 +1,1 @@
+"""What the plugin declares, free of torch."""

@@ -1,0 +1,63 @@
+"""Steps that reshape the scores, as records."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from decodery.contracts.params import FiniteFloat, NonNegativeFloat, PositiveFloat, alias, params
+from decodery.contracts.specs import StepSpec
+
+from .traits import KEEPS_BEST, SCORES_ALONE
+
+HERE = "decodery_samplers.shaping"
+
+
+@params
+class DynamicTemperatureParams:
+    temperature: PositiveFloat = 1.0
+    range: Annotated[NonNegativeFloat, alias("dynatemp_range")] = 0.0
+    exponent: Annotated[PositiveFloat, alias("dynatemp_exponent")] = 1.0
+
+
+@params
+class QuadraticParams:
+    factor: Annotated[NonNegativeFloat, alias("smoothing_factor")] = 0.0
+    curve: Annotated[float, Field(ge=1), alias("smoothing_curve")] = 1.0
+
+
+@params
+class SkewParams:
+    skew: Annotated[FiniteFloat, Field(ge=-20, le=20)] = 0.0
+
+
+def shaping() -> list[StepSpec]:
+    return [
+        StepSpec(
+            name="dynamic_temperature",
+            role="processor",
+            factory=f"{HERE}.dynamic_temperature:DynamicTemperature",
+            params=DynamicTemperatureParams,
+            summary="a temperature between t - range and t + range, the higher the more even the row is",
+            reference="https://arxiv.org/abs/2309.02772",
+            traits=KEEPS_BEST,
+        ),
+        StepSpec(
+            name="quadratic",
+            role="processor",
+            factory=f"{HERE}.quadratic:Quadratic",
+            params=QuadraticParams,
+            summary="bends the scores around the best one: near rivals come nearer, far ones go",
+            reference="https://github.com/oobabooga/text-generation-webui/pull/5403",
+            # A curve above 3 lifts near rivals over the best token.
+            traits=SCORES_ALONE,
+        ),
+        StepSpec(
+            name="skew",
+            role="processor",
+            factory=f"{HERE}.skew:Skew",
+            params=SkewParams,
+            summary="raises the cumulative distribution, best token first, to the power exp(skew)",
+            reference="https://github.com/turboderp-org/exllamav2",
+            traits=SCORES_ALONE,
+        ),
+    ]

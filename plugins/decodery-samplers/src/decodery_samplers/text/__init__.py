@@ -1,0 +1,1 @@
+"""Steps that know tokens by their text."""

@@ -1,0 +1,1 @@
+"""The seven of logits-processor-zoo."""

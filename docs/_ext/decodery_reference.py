@@ -16,7 +16,11 @@ _SECTIONS = {
     "processors": lambda: reference_text.steps("processor"),
     "stop-rules": lambda: reference_text.steps("stop"),
     "strategies": reference_text.strategies,
+    "samplers-processors": lambda: reference_text.steps("processor", "decodery-samplers"),
+    "samplers-stop-rules": lambda: reference_text.steps("stop", "decodery-samplers"),
+    "samplers-strategies": lambda: reference_text.strategies("decodery-samplers"),
     "errors": reference_text.error_classes,
+    "hooks": reference_text.hooks,
 }
 _GAP = re.compile(r"\S.*?\S {2,}(?=\S)")
 _CODE = re.compile(r"(`[^`]*`)")

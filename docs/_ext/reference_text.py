@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from decodery.cli.describe import described
 from decodery.contracts import errors
 from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.host import hookspecs
 from decodery.host.registry import Host
 
+Record = TypeVar("Record", StepSpec, StrategySpec)
 
-def steps(role: str) -> Iterator[str]:
-    """The lines of every built-in step of `role` ("processor", "stop")."""
-    for name, spec in _host().all(StepSpec):
+
+def steps(role: str, plugin: str = "") -> Iterator[str]:
+    """The lines of every step of `role` ("processor", "stop") in the box, or in a plugin."""
+    for name, spec in _records(StepSpec, plugin):
         if spec.role == role:
             yield from _entry(name, spec)
 
 
-def strategies() -> Iterator[str]:
-    """The lines of every built-in strategy."""
-    for name, spec in _host().all(StrategySpec):
+def strategies(plugin: str = "") -> Iterator[str]:
+    """The lines of every strategy, likewise."""
+    for name, spec in _records(StrategySpec, plugin):
         yield from _entry(name, spec)
+
+
+def hooks() -> Iterator[str]:
+    """A table of the hooks, from the hookspecs and the records that they return."""
+    yield from ("| hook | returns a list of | | with the fields |", "|---|---|---|---|")
+    for hook, record in hookspecs.HOOKS.items():
+        told = " ".join((inspect.getdoc(getattr(hookspecs, hook)) or "").split())
+        fields = ", ".join(f"`{field.name}`" for field in dataclasses.fields(record))
+        yield f"| `{hook}` | `{record.__name__}` | {told} | {fields} |"
 
 
 def error_classes() -> Iterator[str]:
@@ -36,14 +49,15 @@ def error_classes() -> Iterator[str]:
             yield f"| `{name}` | {also} | {first} |"
 
 
-def _host() -> Host:
-    # No plugins: the page is the same wherever it is built.
-    return Host(selection="")
+def _records(kind: type[Record], plugin: str) -> list[tuple[str, Record]]:
+    # No other plugins: the page is the same wherever it is built.
+    return [(name, spec) for name, spec in Host(selection=plugin).all(kind) if not plugin or "/" in name]
 
 
 def _entry(name: str, spec: StepSpec | StrategySpec) -> Iterator[str]:
     data = described(name, spec)
     kind, heading = ("step", "###") if isinstance(spec, StepSpec) else ("strategy", "##")
+    heading = "###" if "/" in name else heading
     yield from (f"({kind}-{name})=", f"{heading} `{name}`", "", data["summary"], "")
     yield from _parameters(data["parameters"])
     yield from _facts(data, spec)
@@ -62,7 +76,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _facts(data: dict[str, Any], spec: StepSpec | StrategySpec) -> Iterator[str]:
-    labels = {"also called": "aliases", "traits": "traits", "needs": "needs"}
+    labels = {"also called": "aliases", "traits": "traits", "needs": "needs", "wants": "wants"}
     present = {label: data[key] for label, key in labels.items() if key in data}
     said = [(label, ", ".join(f"`{value}`" for value in values)) for label, values in present.items()]
     if isinstance(spec, StrategySpec):

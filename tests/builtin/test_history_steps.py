@@ -113,7 +113,12 @@ CASES = {
         ),
     ),
     "bad_words": ("bad_words", {"ids": WORDS}, _same_ids(hf.NoBadWordsLogitsProcessor(WORDS, list(EOS)))),
-    "sequence_bias": ("sequence_bias", {"pairs": PAIRS}, _same_ids(hf.SequenceBiasLogitsProcessor(PAIRS))),
+    "sequence_bias": (
+        "sequence_bias",
+        {"pairs": PAIRS},
+        # As a dict: transformers 4 takes the id 0 in no list.
+        _same_ids(hf.SequenceBiasLogitsProcessor({tuple(ids): bias for ids, bias in PAIRS})),
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 _FENCE = re.compile(r"(`{3,})([^`]*)\Z")
 _NOT_RUN = re.compile(r"<!-- not run: (.+) -->\Z")
 _FILE = re.compile(r"# file: (\S+)\Z")
+_REPORTS = re.compile(r"# reports: (\S+)\Z")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,16 @@ class Block:
         return found[1] if found else ""
 
     @property
+    def reports(self) -> str:
+        """The code of the problem or warning that the block, a recipe, is an example of; "" for others."""
+        found = _REPORTS.match(self.lines[0]) if self.lines else None
+        return found[1] if found else ""
+
+    @property
     def is_recipe(self) -> bool:
         said = [line for line in self.lines if line.strip() and not line.lstrip().startswith("#")]
-        return self.language == "yaml" and bool(said) and said[0].startswith("recipe:") and not self.file
+        is_other = self.language != "yaml" or self.file or self.reports
+        return bool(said) and said[0].startswith("recipe:") and not is_other
 
 
 def blocks(page: str) -> Iterator[Block]:

@@ -17,7 +17,7 @@ def rewritten(page: str, results: list[Ran]) -> str:
     """The page with each output that a block no longer gives replaced."""
     lines = page.split("\n")
     for ran in sorted(results, key=lambda ran: -ran.first):
-        if ran.shown is None or agrees(ran.shown, ran.printed):
+        if ran.shown is None or not ran.first or agrees(ran.shown, ran.printed):
             continue
         dotted = [line for line in ran.shown.split("\n") if "..." in line.strip(".")]
         printed = [line.rstrip() for line in ran.printed.rstrip("\n").split("\n")]

@@ -23,6 +23,10 @@ from pages import Block, agrees, blocks, commands, output_of
 from decodery import Recipe
 from decodery.cli.app import main
 from decodery.host.loader import GROUP
+from decodery.host.registry import Host
+from decodery.recipe.advice import advise
+from decodery.recipe.compose.sources import Found, Place
+from decodery.recipe.recipe import examine
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -91,8 +95,17 @@ def run_page(path: Path, place: Path) -> Iterator[Ran]:
                 )
             elif block.language == "console":
                 yield from _run_console(block, path.name)
+            elif block.reports:
+                yield _report(block, name)
             elif block.is_recipe:
                 Recipe.loads(block.text, source=name)
+
+
+def _report(block: Block, name: str) -> Ran:
+    """The codes of what is wrong with a recipe: one that is shown for a mistake has that mistake and no other."""
+    examined = examine(Found(name, block.text, Place("")), (), Host())
+    codes = {problem.code for problem in (*examined.problems, *advise(examined))}
+    return Ran(name, "\n".join(sorted(codes)), block.reports, False)
 
 
 def _run_console(block: Block, page: str) -> Iterator[Ran]:
@@ -103,8 +116,8 @@ def _run_console(block: Block, page: str) -> Iterator[Ran]:
         call = read_command(command.text)
         if command.text == "echo $?":
             printed = f"{code}\n"
-        elif command.text.startswith("pip install ./"):
-            install(Path(command.text.removeprefix("pip install ")))
+        elif command.text.startswith(("pip install ./", "pip install -e ./")):
+            install(Path(command.text.rpartition(" ")[2]))
             continue
         elif call is None:
             continue
@@ -164,6 +177,7 @@ def install(folder: Path) -> None:
 
 def _run_command(call: Call, stream: io.StringIO) -> int:
     """The exit code; both streams go to `stream`, one after the other as they are written."""
+    _forget_modules(Path.cwd())  # a process of its own would read what the page has written meanwhile
     stdin = io.TextIOWrapper(io.BytesIO(call.stdin.encode()), encoding="utf-8")
     with (
         mock.patch.dict(os.environ, call.settings),
@@ -203,7 +217,7 @@ def _execute(block: Block, path: str, module: types.ModuleType) -> str:
 @contextmanager
 def _world(place: Path, module: types.ModuleType) -> Iterator[None]:
     """The working directory, environment, import path and modules, all put back afterwards."""
-    here, path, modules = os.getcwd(), list(sys.path), set(sys.modules)
+    here, path = os.getcwd(), list(sys.path)
     others = partial(_distributions, place)
     with (
         mock.patch.dict(os.environ, {"COLUMNS": "80", "HF_HUB_OFFLINE": "1"}),
@@ -219,10 +233,15 @@ def _world(place: Path, module: types.ModuleType) -> Iterator[None]:
             del sys.modules[module.__name__]
             os.chdir(here)
             sys.path[:] = path
-            # Only what came from the page goes: a library that is loaded stays loaded.
-            for name in set(sys.modules) - modules:
-                if str(place) in str(getattr(sys.modules[name], "__file__", None)):
-                    del sys.modules[name]
+            _forget_modules(place)
+
+
+def _forget_modules(place: Path) -> None:
+    """Only what came from the page goes: a library that is loaded stays loaded."""
+    for name, module in list(sys.modules.items()):
+        if str(place) in str(getattr(module, "__file__", None)):
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _distributions(place: Path) -> list[importlib.metadata.Distribution]:

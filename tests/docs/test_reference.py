@@ -15,6 +15,7 @@ import typer
 from decodery.cli.commands import build
 from decodery.contracts import errors
 from decodery.contracts.specs import AdapterSpec, RecipeSource, StepSpec, StrategySpec
+from decodery.host.hookspecs import HOOKS
 from decodery.host.registry import Host
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,6 +57,15 @@ def test_every_strategy_is_described(reference: Any) -> None:
     lines = list(reference.strategies())
     for name, spec in HOST.all(StrategySpec):
         assert spec.summary in section(lines, name)
+
+
+def test_every_hook_is_described_with_its_record_and_all_fields(reference: Any) -> None:
+    lines = list(reference.hooks())
+    assert len(HOOKS) == 6
+    for hook, record in HOOKS.items():
+        [row] = [line for line in lines if line.startswith(f"| `{hook}` | `{record.__name__}` |")]
+        assert all(f"`{field.name}`" in row for field in dataclasses.fields(record))
+        assert len(row.split("|")[3].strip()) > 20
 
 
 def test_every_error_is_listed(reference: Any) -> None:

@@ -76,9 +76,8 @@ def test_the_hosts_numbers_are_the_tensors() -> None:
     generator = torch.Generator().manual_seed(5)
     keys, samples, steps = torch.randint(-(2**63), 2**63 - 1, (3, 70), generator=generator)
     many = uniform(keys, samples, steps, "draw")
-    few = [
-        uniform_on_host(keys[r : r + 7], samples[r : r + 7], steps[r : r + 7], "draw")
-        for r in range(0, 70, 7)
-    ]
-    assert torch.equal(many, torch.cat(few))
-    assert torch.equal(many, uniform_on_host(keys, samples, steps, "draw"))
+    rows = list(zip(keys.tolist(), samples.tolist(), strict=True))
+    assert torch.equal(many, uniform_on_host(rows, steps.tolist(), "draw"))
+    for count in (7, 70):
+        rng = RowRng(keys[:count], samples[:count], steps[:count])
+        assert torch.equal(rng.uniform_on_host(), rng.uniform())

@@ -18,7 +18,7 @@ def host() -> Host:
 def test_a_model_is_inspected_with_the_adapters_in_the_box(host: Host) -> None:
     report = inspect_model(zoo.Demo(), host=host)
     assert report.adapter == "input_pos"
-    assert [name for name, _ in report.rejected] == ["hf", "hf_encoder_decoder"]
+    assert [name for name, _ in report.rejected] == ["hf", "hf_encoder_decoder", "encoder_decoder"]
     assert inspect_model(zoo.NanoGPT(), host=host).adapter == "stateless"
 
 

@@ -136,6 +136,7 @@ recipes = st.builds(
     st.sampled_from([None, "hf"]),
     st.sampled_from(["error", "stop_row"]),
     st.booleans(),
+    st.sampled_from([(), ("pluggy>=1",), ("pluggy<9,>=1", "pydantic")]),
 )
 
 GREEDY = Recipe.loads("recipe: 1", host=HOST).strategy

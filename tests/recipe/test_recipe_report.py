@@ -164,3 +164,51 @@ def test_a_single_monstrous_problem_still_fits() -> None:
 )
 def test_shown(text: str, expected: str) -> None:
     assert shown(text) == expected
+
+
+def test_a_tag_is_escaped_and_our_own_names_are_not() -> None:
+    text = "recipe: 1\nname: 3 # <script>alert(1)</script><!-- <b\nprocessors: ['<img src=x>', 'a <1 <= <']"
+    report = render(check_text(text, "<stdin>")[1])
+    assert "<script" not in report
+    assert r"\x3cscript>alert(1)\x3c/script>\x3c!-- \x3cb" in report
+    assert r"\x3cimg src=x>" in report
+    assert "a <1 <= <" in report  # no tag begins like this
+    assert " --> <stdin>:2:7" in report
+    assert "--> <command line>:1:1" in render(check_text("recipe: 1", "r", ["top_p=3"])[1])
+    assert r"\x3cscript>.yaml:1:1" in render([at("x", 1, name="<script>.yaml")])
+
+
+def test_a_caret_steps_over_an_escaped_tag() -> None:
+    snippet, carets = caret_line(at("<b> 1.5 <i>", 5, 3))
+    assert snippet == r"\x3cb> 1.5 \x3ci>"
+    assert carets.index("^") == snippet.index("1.5")
+    assert carets.count("^") == 3
+
+
+def test_notes_and_warnings_have_their_place() -> None:
+    child = Source("child.yaml", ("recipe: 1", "extends: ./b.yaml"))
+    base = Source("b.yaml", ("x",), Span(child, 2, 10, 8))
+    warning = Problem.at(
+        Span(base, 1, 1, 1), "dead-step", "it does nothing", "take it out", severity="warning"
+    )
+    assert (
+        render([warning], "ok")
+        == """\
+warning[dead-step]: it does nothing
+ --> b.yaml:1:1
+1 | x
+  | ^
+  = note: child.yaml:2:10 extends b.yaml
+  = help: take it out
+ok"""
+    )
+
+
+def test_a_monstrous_chain_still_fits() -> None:
+    source = Source("\U0001f600" * 500, ("x",))
+    for _ in range(8):
+        source = Source("\U0001f600" * 500, ("x",), Span(source, 1, 1, 1))
+    wide = "\U0001f600" * 500
+    report = render([Problem.at(Span(source, 1, 1, 1), "shape", wide, wide, wide)])
+    assert len(report.encode()) <= MAX_REPORT
+    assert report.startswith("error: \U0001f600")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from enum import Enum
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -9,7 +10,8 @@ from honest_steps import AtLength, Counts, Idle, LastRepeats
 from pydantic import BeforeValidator
 from torch import Tensor
 
-from decodery.contracts.params import NonNegativeFloat, params
+from decodery.contracts.lowering import Truncation
+from decodery.contracts.params import NonNegativeFloat, Probability, params
 from decodery.contracts.specs import StrategySpec
 
 
@@ -31,6 +33,57 @@ class Unwritten:
 @params
 class Amount:
     amount: NonNegativeFloat = 0.5
+
+
+class Level(str, Enum):
+    LOW = "low"
+    HIGH = "high"
+
+
+@params
+class Levelled:
+    amount: Level = Level.LOW
+
+
+@params
+class Anything:
+    amount: Any = 1
+
+
+@params
+class Ratio:
+    p: Probability = 0.3
+
+
+class KeepsRatio:
+    def __init__(self, p: float) -> None:
+        self.p = p
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        probs = scores.softmax(-1)
+        return scores.masked_fill(probs < self.p * probs.amax(-1, keepdim=True), -torch.inf)
+
+
+def lowers_to_half(params: Any, facts: Any) -> Truncation:
+    return Truncation("ratio", params.p / 2)
+
+
+class OneNumber:
+    """Shifts its row by the number that it was given first."""
+
+    def __init__(self, *, rng: Any) -> None:
+        self.number = rng.uniform()
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return scores + self.number[:, None].to(scores.dtype)
+
+
+def draws_in_vain(ids: Tensor, scores: Tensor) -> Tensor:
+    return scores + 0 * torch.rand(1).to(scores.dtype)
+
+
+def asks_the_host(ids: Tensor, scores: Tensor) -> Tensor:
+    return scores * (1.0 if scores.max().item() > -1e9 else 2.0)
 
 
 class Scaled:

@@ -5,19 +5,21 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import offending_objects as bad
+import offending_runs as runs
 import torch
-from honest_steps import PROMPTS, processor, rule
+from honest_steps import PROMPTS, Draws, processor, rule
 from offending_objects import chooses, made
 from torch import Tensor
 
-from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.contracts.lowering import Map
+from decodery.contracts.specs import Spec, StepSpec, StrategySpec
 
 
 class Offender(NamedTuple):
     """What is wrong, in whom, which checks say so, and what `checks_for` is told besides."""
 
     what: str
-    spec: StepSpec | StrategySpec
+    spec: Spec
     caught_by: set[str]
     told: Mapping[str, Any] = MappingProxyType({})
 
@@ -26,6 +28,8 @@ def stateless(function: Callable[[Tensor, Tensor], Any], *traits: str, **more: A
     return processor(made(function), "stateless", *traits, **more)
 
 
+DECODING = {"decodes_to_the_end", "decoding_repeats"}
+OWN_LOOP = {"own_loop_decodes_to_the_end", "own_loop_repeats", "own_loop_does_not_depend_on_the_batch"}
 SUPPORT = {"chooses_within_the_support"}
 OFFENDERS = [
     Offender("raises when it is built", processor(bad.refuses), {"builds"}),
@@ -40,9 +44,15 @@ OFFENDERS = [
     Offender(
         "lowers to code that is not there",
         stateless(lambda i, s: s, lowering="no.such:thing"),
-        {"points_at_code"},
+        {"points_at_code", "lowering_equals_the_step"},
     ),
-    Offender("doubles its parameter", processor(bad.Scaled, params=bad.Doubling), {"params_round_trip"}),
+    Offender(
+        "doubles its parameter",
+        processor(bad.Scaled, params=bad.Doubling),
+        {"params_round_trip", "yaml_round_trip", "repr_round_trip"},
+    ),
+    Offender("a parameter without repr", processor(bad.idle, params=bad.Levelled), {"repr_round_trip"}),
+    Offender("a parameter of any type", processor(bad.idle, params=bad.Anything), {"has_a_json_schema"}),
     Offender("a set, which JSON has not", processor(bad.idle, params=bad.Unwritten), {"params_round_trip"}),
     Offender("another dtype", stateless(lambda i, s: s.to(torch.float16)), {"keeps_shape_dtype_and_device"}),
     Offender(
@@ -113,7 +123,29 @@ OFFENDERS = [
             "ignores_the_history",
             "remembers_nothing",
             "two_threads_do_not_meet",
+            "draws_from_the_given_numbers_alone",
         },
+    ),
+    Offender(
+        "draws, and does not use it",
+        stateless(bad.draws_in_vain),
+        {"draws_from_the_given_numbers_alone"},
+    ),
+    Offender(
+        "keeps its first number",
+        processor(bad.OneNumber, needs=frozenset({"rng"})),
+        {"every_row_and_step_has_numbers_of_its_own"},
+    ),
+    Offender("asks for values", stateless(bad.asks_the_host, "compilable"), {"compiles"}),
+    Offender(
+        "lowers to another number",
+        processor(bad.KeepsRatio, "stateless", params=bad.Ratio, lowering=bad.lowers_to_half),
+        {"lowering_equals_the_step"},
+    ),
+    Offender(
+        "lowers to a wrong value",
+        stateless(lambda i, s: s / 2, lowering=lambda params, facts: Map("temperature", 3.0)),
+        {"lowering_equals_the_step"},
     ),
     Offender(
         "applying counts", processor(bad.Remembers), {"applying_changes_no_state", "two_threads_do_not_meet"}
@@ -140,15 +172,65 @@ OFFENDERS = [
     ),
     Offender("a limit without room", rule(bad.NoRoom, "stateless"), {"stops_at_its_limit"}),
     Offender("chooses what is banned", chooses(lambda s, r: s.argmin(-1)), SUPPORT),
-    Offender("chooses int32", chooses(lambda s, r: s.argmax(-1).int()), SUPPORT),
+    Offender("chooses int32", chooses(lambda s, r: s.argmax(-1).int()), {*SUPPORT, *DECODING}),
     Offender(
         "draws from torch",
         chooses(bad.own_randomness),
-        {"choice_repeats", "choice_does_not_depend_on_the_batch"},
+        {
+            "choice_repeats",
+            "choice_does_not_depend_on_the_batch",
+            "chooses_by_the_given_numbers_alone",
+            "decoding_repeats",
+        },
     ),
-    Offender("depends on the batch", chooses(bad.as_many_rows), {"choice_does_not_depend_on_the_batch"}),
+    Offender(
+        "depends on the batch",
+        chooses(bad.as_many_rows),
+        {"choice_does_not_depend_on_the_batch", "every_row_and_step_draws_anew"},
+    ),
     Offender("writes the scores", chooses(bad.zeroes_its_argument), {"leaves_the_scores_alone"}),
     Offender("no argmax", chooses(bad.last_of_equals, "argmax"), {"draw_is_argmax"}),
+    Offender(
+        "sharpens", chooses(runs.sharper, "categorical"), {"draw_is_categorical", "draws_in_proportion"}
+    ),
+    Offender("draws from one number", runs.strategy(runs.Hoarding), {"every_row_and_step_draws_anew"}),
+    Offender("ends at once", runs.strategy(runs.Lazy), {"own_loop_decodes_to_the_end"}),
+    Offender("goes on for ever", runs.strategy(runs.Endless), OWN_LOOP),
+    Offender(
+        "draws from torch in its loop",
+        runs.strategy(runs.Wandering),
+        {"own_loop_repeats", "own_loop_does_not_depend_on_the_batch"},
+    ),
+    Offender("follows the first row", runs.strategy(runs.Leading), {"own_loop_does_not_depend_on_the_batch"}),
+    Offender(
+        "the second run is another",
+        runs.strategy(runs.Tiring),
+        {"decoding_repeats", "every_row_and_step_draws_anew"},
+    ),
+    Offender(
+        "wants what no run has",
+        StrategySpec("tried", lambda encoder_ids: Draws(), needs=frozenset({"encoder_ids"})),
+        DECODING,
+    ),
+    Offender("a probe that raises", runs.adapter(look=runs.curious), {"probe_bears_strangers"}),
+    Offender("a probe without words", runs.adapter(look=runs.wordless), {"probe_bears_strangers"}),
+    Offender("a probe that draws", runs.adapter(look=runs.rolling), {"probe_bears_strangers"}),
+    Offender(
+        "forgets tokens", runs.adapter(runs.ForgetsSteps), {"steps_equal_the_whole_context"}, runs.TABLE
+    ),
+    Offender("never moves rows", runs.adapter(runs.NeverMoves), {"capabilities_hold"}, runs.TABLE),
+    Offender("never rewinds", runs.adapter(runs.NeverForgets), {"capabilities_hold"}, runs.TABLE),
+    Offender("sees pads", runs.adapter(runs.SeesPads, masks=True), {"capabilities_hold"}, runs.TABLE),
+    Offender("a model without scores", runs.model(runs.silent), {"opens_and_answers"}),
+    Offender(
+        "a model that grows",
+        runs.model(runs.growing),
+        {"steps_equal_the_whole_context", "a_row_alone_equals_the_row_in_its_batch", "capabilities_hold"},
+    ),
+    Offender("a model that mixes rows", runs.model(runs.mixing), {"a_row_alone_equals_the_row_in_its_batch"}),
+    Offender("a tokenizer too large", runs.model(runs.with_too_many_letters), {"tokenizer_fits_the_model"}),
+    Offender("a tokenizer that mumbles", runs.model(runs.with_mumbling), {"tokenizer_fits_the_model"}),
+    Offender("a recipe that nobody brings", runs.ABSENT, {"reads_and_round_trips"}),
     Offender("no categorical", chooses(bad.second_purpose, "categorical"), {"draw_is_categorical"}),
 ]
 

@@ -6,14 +6,15 @@ import re
 
 import pytest
 from honest_steps import HONEST
+from offending_runs import HONEST_OTHERS
 from offending_steps import BLUNDERS, OFFENDERS, Offender
 
-from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.contracts.specs import Spec, StepSpec, StrategySpec
 from decodery.testing import checks_for
 from decodery.testing.checks import ALL
 
 
-def failures(spec: StepSpec | StrategySpec, **told: object) -> dict[str, str]:
+def failures(spec: Spec, **told: object) -> dict[str, str]:
     """The name of each check that fails -> what it says."""
     found = {}
     for check in checks_for(spec, **told):
@@ -27,6 +28,12 @@ def failures(spec: StepSpec | StrategySpec, **told: object) -> dict[str, str]:
 @pytest.mark.parametrize("name", HONEST)
 def test_who_keeps_every_promise_passes(name: str) -> None:
     assert failures(HONEST[name]) == {}
+
+
+@pytest.mark.parametrize("name", HONEST_OTHERS)
+def test_models_and_adapters_that_keep_every_promise_pass(name: str) -> None:
+    spec, told = HONEST_OTHERS[name]
+    assert failures(spec, **told) == {}
 
 
 @pytest.mark.parametrize("offender", OFFENDERS, ids=lambda offender: offender.what)

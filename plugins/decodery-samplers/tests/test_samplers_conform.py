@@ -22,6 +22,9 @@ NEUTRAL = {
     "dynamic_temperature": {"temperature": 1.0},
     "quadratic": {"factor": 0.0},
     "skew": {"skew": 0.0},
+    "adaptive_p": {"target": -1.0},
+    "gen_length": {"factor": 0.0},
+    "cite_prompt": {"boost": 0.0},
 }
 
 # The derived ones vary one parameter at a time around defaults at which many steps are idle.
@@ -73,6 +76,36 @@ SAMPLES = {
     ],
     "quadratic": [{"factor": 0.3}, {"factor": 0.2, "curve": 2.5}],
     "skew": [{"skew": 0.7}, {"skew": -0.7}],
+    "mirostat": [{}, {"tau": 1.0, "eta": 0.5}, {"version": 1, "tau": 1.5, "m": 5}],
+    "adaptive_p": [{"target": 0.4}, {"target": 0.1, "decay": 0.5}, {"target": -1.0}],
+    "banned_phrases": [{"phrases": ["cb", "a"]}, {"phrases": "B", "ignore_case": True, "draw": False}],
+    "gen_length": [{"factor": 0.7}, {"factor": -3.0, "complete_sentences": True, "token": "c", "power": 1.0}],
+    "cite_prompt": [{}, {"boost": -0.5, "boost_eos": False, "conditional": 2.0}],
+    "force_last_phrase": [{"phrase": "cab"}],
+    "trigger_phrase": [
+        {"phrase": "cab", "trigger": "b"},
+        {"phrase": "ad", "trigger": ["g", 7], "after": True, "count": 2},
+        {"phrase": "ad", "trigger_time": 3600},
+        {"phrase": "ad", "trigger_time": 0},
+    ],
+    "multiple_choice": [
+        {"choices": ["a", "g", "h"]},
+        {"choices": ["g", "h"], "delimiter": "b", "boost_first_words": 0.5},
+    ],
+    "max_time_eos": [
+        {"max_time": 3600},
+        {"max_time": 0},
+        {"max_time": 0, "complete_sentences": True, "token": [7, "g"]},
+    ],
+    "prevent_hallucination": [{"min_p": 0.9, "tolerate": 0, "phrase": "cab"}, {"min_p": 0.3, "phrase": "ad"}],
+    "stop_regex": [{"pattern": "cb"}, {"pattern": "b+$"}],
+    "stop_phrases_any": [
+        {"phrases": ["cb", "e"]},
+        {"phrases": "CB", "ignore_case": True, "whole_words": True},
+    ],
+    "loop": [{"times": 2}, {"longest": 2, "times": 3}],
+    "sentences": [{"count": 1}],
+    "gumbel_watermark": [{"key": 42}, {"key": 7, "context": 1}],
 }
 
 
@@ -80,11 +113,18 @@ FORCES = "what is forced comes even where it was banned"
 
 EXPECTED = {
     "allowed_tokens.never_masks_everything": "everything that it allows may be banned already; the row is named then",
+    "force_last_phrase.never_revives_a_banned_token": FORCES,
+    "trigger_phrase.never_revives_a_banned_token": FORCES,
+    "prevent_hallucination.never_revives_a_banned_token": FORCES,
+    "max_time_eos.never_revives_a_banned_token": FORCES,
+    "multiple_choice.never_masks_everything": "all choices may be banned already; the row is named then",
     "forced_tokens.never_revives_a_banned_token": FORCES,
     "thinking_budget.never_revives_a_banned_token": FORCES,
 }
 
 
-@parametrize_with_checks(plugin.provide_steps(), EXPECTED, samples=SAMPLES, neutral=NEUTRAL)
+@parametrize_with_checks(
+    [*plugin.provide_steps(), *plugin.provide_strategies()], EXPECTED, samples=SAMPLES, neutral=NEUTRAL
+)
 def test_samplers_conform(spec, check):
     check(spec)

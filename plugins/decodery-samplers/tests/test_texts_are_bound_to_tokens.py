@@ -33,7 +33,7 @@ class Pieces:
     def encode(self, text: str, special: bool = True) -> list[int]:
         ids: list[int] = []
         while text:
-            fitting = [token for token, piece in enumerate(self.pieces) if text.startswith(piece)]
+            fitting = [token for token, piece in enumerate(self.pieces) if piece and text.startswith(piece)]
             if not fitting:
                 return []
             ids.append(max(fitting, key=lambda token: len(self.pieces[token])))

@@ -7,6 +7,7 @@ from . import edit_params as params
 from .processors import HISTORY, SCORES_ALONE
 
 HERE = "decodery.builtin.reference"
+LOWERED = "decodery.builtin.lowerings.edits"
 
 
 def encoder_readers() -> list[StepSpec]:
@@ -21,6 +22,7 @@ def encoder_readers() -> list[StepSpec]:
             reference="transformers.EncoderRepetitionPenaltyLogitsProcessor",
             needs=frozenset({"encoder_ids", "encoder_lengths"}),
             traits=SCORES_ALONE | {"ragged"},
+            lowering=f"{LOWERED}:encoder_repetition_penalty",
             aliases=("EncoderRepetitionPenaltyLogitsProcessor",),
         ),
         StepSpec(
@@ -49,6 +51,7 @@ def beginnings_and_ends() -> list[StepSpec]:
             reference="transformers.MinLengthLogitsProcessor",
             needs=frozenset({"eos"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}:min_length",
             aliases=("MinLengthLogitsProcessor",),
         ),
         StepSpec(
@@ -97,6 +100,7 @@ def token_lists() -> list[StepSpec]:
             summary="bans tokens for good",
             reference="transformers.SuppressTokensLogitsProcessor",
             traits=SCORES_ALONE,
+            lowering=f"{LOWERED}:suppress_tokens",
             aliases=("SuppressTokensLogitsProcessor",),
         ),
         StepSpec(
@@ -108,6 +112,7 @@ def token_lists() -> list[StepSpec]:
             reference="transformers.SuppressTokensAtBeginLogitsProcessor",
             needs=frozenset({"prompt_lengths"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}:begin_suppress_tokens",
             aliases=("SuppressTokensAtBeginLogitsProcessor",),
         ),
     ]
@@ -134,6 +139,7 @@ def values() -> list[StepSpec]:
             reference="transformers.LogitNormalization",
             # Not argmax_invariant: subtracting can round the two best together.
             traits=SCORES_ALONE,
+            lowering=f"{LOWERED}:renormalize",
             aliases=("renormalize_logits", "LogitNormalization"),
         ),
     ]

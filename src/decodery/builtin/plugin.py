@@ -65,6 +65,13 @@ def provide_adapters() -> list[AdapterSpec]:
             summary="a transformers encoder-decoder with its caches",
         ),
         AdapterSpec(
+            name="encoder_decoder",
+            probe="decodery.models.adapters.encoder_decoder:probe",
+            factory="decodery.models.adapters.encoder_decoder:EncoderDecoder",
+            priority=90,
+            summary="a model in two halves: encode(ids) -> memory, decode(ids, memory) -> logits",
+        ),
+        AdapterSpec(
             name="input_pos",
             probe="decodery.models.adapters.input_pos:probe",
             factory="decodery.models.adapters.input_pos:InputPosModel",

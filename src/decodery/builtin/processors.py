@@ -132,6 +132,7 @@ def history_readers() -> list[StepSpec]:
             summary="bans tokens that would complete an n-gram a second time",
             reference="https://arxiv.org/abs/1705.04304",
             traits=HISTORY,
+            lowering=f"{LOWERED}.history:no_repeat_ngram",
             aliases=("no_repeat_ngram_size", "NoRepeatNGramLogitsProcessor"),
         ),
         StepSpec(
@@ -143,6 +144,7 @@ def history_readers() -> list[StepSpec]:
             reference="transformers.MinNewTokensLengthLogitsProcessor",
             needs=frozenset({"eos", "prompt_lengths"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}.history:min_new_tokens",
             aliases=("MinNewTokensLengthLogitsProcessor",),
         ),
         StepSpec(
@@ -154,6 +156,7 @@ def history_readers() -> list[StepSpec]:
             reference="transformers.NoBadWordsLogitsProcessor",
             needs=frozenset({"eos"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}.history:bad_words",
             aliases=("bad_words_ids", "NoBadWordsLogitsProcessor"),
         ),
         StepSpec(
@@ -164,6 +167,7 @@ def history_readers() -> list[StepSpec]:
             summary="adds a bias to tokens that would complete a sequence; pairs are [[ids], bias]",
             reference="transformers.SequenceBiasLogitsProcessor",
             traits=HISTORY,
+            lowering=f"{LOWERED}.history:sequence_bias",
             aliases=("SequenceBiasLogitsProcessor",),
         ),
     ]

@@ -8,6 +8,7 @@ the traceback to the message.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import traceback
@@ -38,6 +39,8 @@ def _run(argv: list[str]) -> int:
 
         sys.stdout.write(f"decodery {__version__}\n")
         return OK
+    # Start-up makes many objects and drops few: the collector need not look at them after every 700th.
+    gc.set_threshold(100_000)
     # lazy: typer
     from .commands import invoke  # noqa: PLC0415
 

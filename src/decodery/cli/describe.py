@@ -31,7 +31,7 @@ def described(qualified: str, spec: Spec) -> dict[str, Any]:
     for field in ("summary", "reference", "aliases", "roles", "priority", "path"):
         if getattr(spec, field, None):
             data[field] = getattr(spec, field)
-    for field in ("needs", "traits"):
+    for field in ("needs", "wants", "traits"):
         if getattr(spec, field, None):
             data[field] = sorted(getattr(spec, field))
     if isinstance(spec, StepSpec | StrategySpec):

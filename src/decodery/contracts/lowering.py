@@ -44,6 +44,8 @@ class LoweringFacts(Protocol):
     tokenizer: Tokenizer | None
     encoder_ids: Tensor | None
     """(R, S) int64."""
+    encoder_lengths: Tensor | None
+    """(R,) int64: how many of them count."""
     padding: Tensor | None
     """(R,) int64: how many pads begin each row, in transformers' own layout."""
     max_length: int | None
@@ -55,7 +57,8 @@ class EditSource(Protocol):
     A source that keeps state has all of `begin`, `observe`, `select` and `rewind` too; one without them must answer
     from the arguments alone. `begin` is called first, and again whenever the rows are others: it forgets everything
     and reads the history once. From then on `observe` tells of each token, so that a step's cost need not grow with
-    the text.
+    the text. One with an attribute `greatest` says the greatest id that it can touch: where the vocabulary has not got
+    it, the step itself is asked, which may refuse.
 
         begin(ids (R, T) int64, lengths (R,) int64)
         observe(tokens (R,) int64, active (R,) bool)
@@ -74,7 +77,8 @@ class EditSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """The same tokens in every row at every step: `values` has one number an id, or one for all."""
+    """The same tokens in every row at every step: `values` has one number an id, or one for all. Where the vocabulary
+    lacks one of the ids, the step itself is asked."""
 
     ids: tuple[int, ...]
     values: tuple[float, ...]

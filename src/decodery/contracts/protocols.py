@@ -134,8 +134,17 @@ class Run(Protocol):
         ...
 
     @property
+    def reasons(self) -> Sequence[str | None]:
+        """Why each row is finished; None while it goes on."""
+        ...
+
+    @property
     def input_ids(self) -> Tensor:
         """(R, max(lengths)) int64, right-padded; a view, valid until the next call that changes rows."""
+        ...
+
+    def generated(self, row: int) -> list[int]:
+        """The new tokens of one row."""
         ...
 
     @property
@@ -146,6 +155,21 @@ class Run(Protocol):
     @property
     def samples(self) -> int:
         """How many results of each prompt the caller wants."""
+        ...
+
+    @property
+    def model(self) -> ModelFacts:
+        """What is known of the model."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The tokenizer, where one is known."""
+        ...
+
+    @property
+    def role_prompts(self) -> Mapping[str, Sequence[Sequence[int]]]:
+        """What the caller gave for further runs to begin with, by role, a line a row of the run as it began."""
         ...
 
     @property
@@ -173,16 +197,18 @@ class Run(Protocol):
         """(R, V) -> (R, V) through the recipe's processors."""
         ...
 
-    def scores(self) -> Tensor:
-        """`process(logits())`, checked for bad rows."""
+    def scores(self, values: Tensor | None = None) -> Tensor:
+        """`process(logits())`, checked for bad rows and shown to observers; or `process(values)`, (R, V), of a strategy
+        that mixes logits of its own."""
         ...
 
     def pick(self) -> Tensor:
         """(R,) int64: chooses, does not append."""
         ...
 
-    def append(self, tokens: Tensor, stop: bool = True) -> None:
-        """(R,) int64: records one token in every active row; with `stop` the stop rules finish rows."""
+    def append(self, tokens: Tensor, stop: bool = True, rows: Tensor | None = None) -> None:
+        """(R,) int64: records one token in every active row, or in those of them in `rows` (R,) bool; with `stop` the
+        stop rules finish rows."""
         ...
 
     def uniform(self, purpose: str, ahead: int = 0) -> Tensor:
@@ -230,9 +256,10 @@ class Run(Protocol):
 
     # -- inside and beside the model --------------------------------------------------------------------------
 
-    def hidden(self, layers: Sequence[int]) -> Tensor:
+    def hidden(self, layers: Sequence[int], newest: int | None = None) -> Tensor:
         """(L, R, T, H): the outputs of those layers (0: the embeddings, -1: the last layer, normed) for every token
-        that the model was fed, right-padded like `input_ids`. Raises `ModelError` for a model that keeps them."""
+        that the model was fed, right-padded like `input_ids`; of the `newest` tokens alone (L, R, newest, H). Raises
+        `ModelError` for a model that keeps them to itself."""
         ...
 
     def head(self, states: Tensor) -> Tensor:
@@ -243,8 +270,9 @@ class Run(Protocol):
         self, role: str, prompts: Sequence[Sequence[int]] | None = None, processors: bool = False
     ) -> Run:
         """A run beside this one, a row for each of its rows, on the model of that role ("model": this one's own).
-        `prompts` are what its rows begin with, the texts of this run's rows unless given; with `processors` the
-        recipe's steps are bound for it anew. It has no stop rules. Raises `InvalidInput` for a role without a model."""
+        `prompts` are what its rows begin with: unless given, the caller's `role_prompts` for the role, else the texts
+        of this run's rows. With `processors` the recipe's steps are bound for it anew. It has no stop rules. Raises
+        `InvalidInput` for a role without a model."""
         ...
 
 
@@ -290,7 +318,8 @@ class EncoderFacts:
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What an adapter knows of its model. None where it cannot know; `encoder` None means there is none, and
-    the other facts are the decoder's."""
+    the other facts are the decoder's. `layers` are those whose outputs can be watched, the embeddings not counted;
+    `tied`: the output layer is the embeddings'."""
 
     vocab_size: int | None
     max_length: int | None
@@ -301,6 +330,8 @@ class ModelFacts:
     bos: int | None = None
     pad: int | None = None
     encoder: EncoderFacts | None = None
+    layers: int | None = None
+    tied: bool = False
 
 
 class Session(Protocol):

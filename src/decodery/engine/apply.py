@@ -111,9 +111,15 @@ class BoundStep(ABC):
 
     def _call(self, instance: Callable[..., Any], ids: Tensor, scores: Tensor, **facts: Tensor) -> Tensor:
         """One call, its answer checked: a processor's shape, a stop rule's `True` made (R,)."""
-        # What does not come in the box may edit its argument in place; the caller's tensor stays as it was.
+        # What does not come in the box may edit its arguments in place; the caller's and the run's stay as they were.
+        if not self.trusted:
+            facts = {name: fact.clone() for name, fact in facts.items()}
         try:
-            result = instance(ids, scores if self.trusted else scores.clone(), **facts)
+            result = (
+                instance(ids, scores, **facts)
+                if self.trusted
+                else instance(ids.clone(), scores.clone(), **facts)
+            )
         except (DecoderyError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:

@@ -41,14 +41,14 @@ def bind_strategy(use: StrategyUse, facts: Facts, roles: frozenset[str] = frozen
             f"strategy {use.spec.name!r} needs a model for the role {missing[0]!r}",
             remedy=f"Decoder(model, recipe, models={{{missing[0]!r}: ...}}), or --role {missing[0]}=MODEL",
         )
-    factory = resolve(use.spec.factory, f"strategy {use.spec.name!r}")
+    factory = resolve(use.spec.factory, f"strategy {(use.qualified or use.spec.name)!r}")
     return factory(**param_values(use.params), **facts.given(use.spec))
 
 
 def owns_loop(use: StrategyUse) -> bool:
     """Whether the strategy has `decode` rather than `choose`."""
     return use.spec.draw == "custom" and not hasattr(
-        resolve(use.spec.factory, f"strategy {use.spec.name!r}"), "choose"
+        resolve(use.spec.factory, f"strategy {(use.qualified or use.spec.name)!r}"), "choose"
     )
 
 
@@ -64,7 +64,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     values = param_values(step.params)
     if "min_keep" in values:
         values["min_keep"] = max(values["min_keep"], min_keep)  # type: ignore[call-overload]
-    factory = resolve(spec.factory, f"step {spec.name!r}")
+    factory = resolve(spec.factory, f"step {name!r}")
     facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
         _check_call(spec, name, factory.target, ragged=False)
@@ -72,7 +72,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     if kind is PerRow and len(facts.prompt_lengths) > 1 and knows_its_place(step):
         raise InvalidInput(
             f"{name!r} looks rows up by their place in the batch, but here it is called on one row at a time",
-            remedy="use compat('hf'), or one prompt a call",
+            remedy="use the step of the box that stands for it, compat('hf'), or one prompt a call",
         )
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,12 +17,13 @@ from ..models.sliding import Overflow, slide_where_asked
 from ..recipe.recipe import Recipe
 from .calls.call import Call
 from .calls.opening import Setting
+from .calls.stream import Stream
 from .calls.wishes import Wishes, check_wishes
 from .inspect import connect_model
 from .io.arguments import as_device, as_eos
 from .io.generation import Generation
 from .io.given import as_given
-from .io.prompts import Prompts, check_ids
+from .io.prompts import Prompts, as_token_lists, check_ids, check_range
 from .io.rows import Event
 from .io.tokenizer import as_tokenizer
 from .pipeline import Pipeline
@@ -112,6 +114,8 @@ class Decoder:
         observers: Sequence[Observer] = (),
         model_inputs: Mapping[str, Any] | None = None,
         decoder_prompts: Prompts | None = None,
+        role_prompts: Mapping[str, Prompts] | None = None,
+        on_event: Callable[[Event], object] | None = None,
     ) -> Generation:
         """Decode every prompt to its end.
 
@@ -125,15 +129,22 @@ class Decoder:
                         whose first dimension is the number of prompts go with the rows
         decoder_prompts what an encoder-decoder's decoder goes on from, one for all or one a prompt; prompts go
                         to its encoder, and may be absent where features take their place
+        role_prompts    what a strategy's further runs begin with, by role: {"negative": texts}, one for all or one
+                        a prompt
+        on_event        called with each event of the stream as it comes
 
         Ctrl-C ends the call early: rows that are not finished say "interrupted".
         Raises `InvalidInput` for a prompt that cannot be used, `BadRow` for NaN or fully banned scores.
         """
         wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, return_scores, observers)
-        call = self._call(prompts, wishes, model_inputs, decoder_prompts)
+        call = self._call(prompts, wishes, model_inputs, decoder_prompts, role_prompts)
         try:
-            for _ in call.steps():
-                pass
+            if on_event is None:
+                for _ in call.steps():
+                    pass
+            else:
+                for event in call.events():
+                    on_event(event)
         except KeyboardInterrupt:
             pass  # what was decoded by now is worth having: unfinished rows say "interrupted"
         return call.result()
@@ -150,10 +161,11 @@ class Decoder:
         observers: Sequence[Observer] = (),
         model_inputs: Mapping[str, Any] | None = None,
         decoder_prompts: Prompts | None = None,
+        role_prompts: Mapping[str, Prompts] | None = None,
     ) -> Stream:
-        """The same, token by token: iterate for events, then read `.result`."""
+        """The same, token by token: iterate for events, with `for` or `async for`, then read `.result`."""
         wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, False, observers)
-        return Stream(self._call(prompts, wishes, model_inputs, decoder_prompts))
+        return Stream(self._call(prompts, wishes, model_inputs, decoder_prompts, role_prompts))
 
     def _call(
         self,
@@ -161,6 +173,7 @@ class Decoder:
         wishes: Wishes,
         model_inputs: Mapping[str, Any] | None,
         decoder_prompts: Prompts | None,
+        role_prompts: Mapping[str, Prompts] | None,
     ) -> Call:
         given = as_given(
             prompts,
@@ -173,36 +186,23 @@ class Decoder:
             pad=self._setting.pad,
             rectangle=self.pipeline.compatibility == "hf",
         )
-        return Call(self._setting, self.pipeline, given, wishes)
+        beside = {
+            role: self._beside(role, texts, len(given.prompts))
+            for role, texts in (role_prompts or {}).items()
+        }
+        return Call(self._setting, self.pipeline, given, replace(wishes, role_prompts=beside))
 
-
-class Stream:
-    """An iterator of `Event`s. `result` is the `Generation`, complete once the iterator is exhausted."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._events: Generator[Event, None, None] = call.events()
-
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        return next(self._events)
-
-    def close(self) -> None:
-        """End the stream and give the model's session back; `with decoder.stream(...) as stream:` does it too."""
-        self._events.close()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def result(self) -> Generation:
-        """What was decoded so far; rows that are not finished say "interrupted"."""
-        return self._call.result()
+    def _beside(self, role: str, prompts: Prompts, count: int) -> list[list[int]]:
+        """What the runs of a further model begin with, one a prompt."""
+        facts = self.model.facts
+        found = as_token_lists(prompts, self.tokenizer, self._bos)
+        check_range(found, facts.vocab_size, facts.max_length)
+        if len(found) not in (1, count):
+            raise InvalidInput(
+                f"role_prompts[{role!r}] are {len(found)} for {count} prompts",
+                remedy="give one, or one a prompt",
+            )
+        return found * count if len(found) == 1 else found
 
 
 def connected_role(

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ..contracts.lowering import Edit, Map, Truncation
 from ..kernels import survivors
-from ..kernels.backends import Backend, argmax
-from ..kernels.candidates import SLACK, Candidates, best_of
+from ..kernels.backends import Backend, Found, argmax
+from ..kernels.candidates import SLACK, best_of
 from ..kernels.draw import bad_rows, inverse_cdf, multinomial
 from ..kernels.edits import edit
 from ..kernels.torch_backend import apply_map
@@ -27,6 +27,11 @@ KEEPS_BEST = frozenset({"k", "ratio", "floor", "eta", "sigma"})
 FIRST_WINDOW, WIDEST_WINDOW = 512, 2048
 PAUSE = 32
 """After rows too flat for the widest window, so many steps go to the dense path at once."""
+
+
+def as_scores(logits: Tensor) -> Tensor:
+    """(R, V) of any float dtype -> float32, or float64 as it is: filters and draws lose tokens in half precision."""
+    return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
 
 class Fused:
@@ -44,6 +49,7 @@ class Fused:
     ) -> None:
         self._steps, self._tail, self._edits, self._backend = steps, tail, edits, backend
         self._greedy, self._shared = greedy, shared
+        self._greatest = max((part.greatest for part in edits if isinstance(part, BoundEdit)), default=-1)
         self._own_steps = () if tail.chain_begin is None else tuple(steps[tail.chain_begin :])
         # A few rows can be decided again alone where their steps look at nothing but scores.
         self._by_rows = tail.chain_begin is not None and all(
@@ -56,9 +62,9 @@ class Fused:
         self.fallbacks = 0
 
     def pick(self, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
-        """(R, V) float32 before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""
+        """(R, V) before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""
         window = self._next_window(scores.shape[1])
-        if window is None:
+        if window is None or self._greatest >= scores.shape[1]:
             return None
         work = self._edited(view, scores)
         if self._greedy:
@@ -69,13 +75,14 @@ class Fused:
     def _edited(self, view: View, scores: Tensor) -> Tensor:
         """The scores after the head, in a buffer of the run's own: the one temporary as large as the scores."""
         if not self._edits:
-            return scores if scores.is_contiguous() else scores.contiguous()
+            known = scores.dtype in self._backend.dtypes and not self._greedy
+            return (scores if known else as_scores(scores)).contiguous()
         if self._shared:  # by threads
-            work = scores.clone(memory_format=torch.contiguous_format)
+            work = torch.empty(scores.shape).copy_(scores)
         else:
             if self._scratch is None or self._scratch.shape != scores.shape:
                 with torch.inference_mode(False):
-                    self._scratch = torch.empty_like(scores, memory_format=torch.contiguous_format)
+                    self._scratch = torch.empty(scores.shape)
             work = self._scratch.copy_(scores)
         change = getattr(self._backend, "edit", edit)
         for part in self._edits:
@@ -110,10 +117,9 @@ class Fused:
 
     # -- draws ------------------------------------------------------------------------------------------------
 
-    def _drawn(self, view: View, work: Tensor, found: Candidates, rng: RowRng | TorchRng) -> Tensor | None:
+    def _drawn(self, view: View, work: Tensor, found: Found, rng: RowRng | TorchRng) -> Tensor | None:
         begin: Tensor | None = None
         uniform: Tensor | None = None
-        found.flagged = found.flagged | ~found.values[:, 0].isfinite()
         if isinstance(rng, RowRng):
             uniform = rng.uniform_on_host()
             tokens, flags = self._backend.draw_row(found, uniform)
@@ -149,7 +155,7 @@ class Fused:
             [view.host_lengths[row] for row in rows],
             range(len(rows)),
         )
-        scores = work[places]  # (R, V) -> (F, V)
+        scores = as_scores(work[places])  # (R, V) -> (F, V)
         for step in self._own_steps:
             scores = step(few, scores)
         if bool(bad_rows(scores).any()):
@@ -179,7 +185,7 @@ class Fused:
             return None
         return min(self._window, vocab)
 
-    def _remember(self, found: Candidates) -> None:
+    def _remember(self, found: Found) -> None:
         """Rows that outgrew the window widen the next one; where that has an end, the dense path is left alone for a
         while."""
         if self._width is not None or found.outgrown is None or not bool(found.outgrown.any()):

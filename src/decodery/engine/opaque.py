@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..contracts.errors import InvalidInput
-from ..contracts.specs import StepSpec
-from ..contracts.steps import Step
+from ..contracts.specs import StepSpec, StrategySpec
+from ..contracts.steps import Step, StrategyUse
 from .copying import fresh_copy
 
 
@@ -63,7 +63,38 @@ def opaque_step(
     return Step(StepSpec(_name(target), role, Opaque(target, dict(arguments)), traits=traits))
 
 
-def is_opaque(step: Step) -> bool:
+def opaque_strategy(target: Any, arguments: Mapping[str, object]) -> StrategySpec:
+    """A record around an object or class with `choose` or `decode`; a class is built with `arguments` at each bind.
+    Its attributes `ranks`, `roles` and `min_keep`, where it has them, are those of the record."""
+    if not (hasattr(target, "choose") or hasattr(target, "decode")):
+        raise InvalidInput(
+            f"{_name(target)} is no strategy: it has neither choose nor decode",
+            remedy="give a registered name, or an object with choose(scores, rng) or decode(run)",
+        )
+    if arguments and not isinstance(target, type):
+        raise InvalidInput(
+            f"{_name(target)} is already built, so it takes no parameters: {sorted(arguments)}",
+            remedy="give the class and its parameters: with_strategy(MyClass, strength=2)",
+        )
+    return StrategySpec(
+        _name(target),
+        OpaqueStrategy(target, dict(arguments)),
+        ranks=bool(getattr(target, "ranks", False)),
+        roles=tuple(getattr(target, "roles", ())),
+        min_keep=getattr(target, "min_keep", None),
+    )
+
+
+class OpaqueStrategy(Opaque):
+    """The factory of an unregistered strategy. `choose` and `decode` show what it makes."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("choose", "decode"):
+            return getattr(self.target, name)
+        raise AttributeError(name)
+
+
+def is_opaque(step: Step | StrategyUse) -> bool:
     return isinstance(step.spec.factory, Opaque)
 
 

@@ -16,7 +16,7 @@ from ..contracts.specs import StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse, fill, lone_value
 from ..host.registry import Host
 from ..recipe.recipe import Recipe, default_stop
-from .opaque import is_opaque, opaque_step
+from .opaque import is_opaque, opaque_step, opaque_strategy
 from .own_loop.bound import BoundPipeline, bind_pipeline
 from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
 from .plan import Plan
@@ -72,10 +72,13 @@ class Pipeline:
         """Add a stop rule, likewise."""
         return replace(self, stops=(*self.stops, self._step("stop", rule, value, stateless, params)))
 
-    def with_strategy(self, name: str, /, *, seed: int | None = None, **params: object) -> Pipeline:
-        """Choose by this strategy; `seed` makes its draws repeatable."""
-        qualified, spec = self.host.strategy(name)
+    def with_strategy(self, strategy: Any, /, *, seed: int | None = None, **params: object) -> Pipeline:
+        """Choose by this strategy: a registered name, or an object or class with `choose(scores, rng)` or
+        `decode(run)`. `seed` makes its draws repeatable."""
         seed = None if seed is None else check_seed(seed)
+        if not isinstance(strategy, str):
+            return replace(self, strategy=StrategyUse(opaque_strategy(strategy, params), None, "", seed))
+        qualified, spec = self.host.strategy(strategy)
         return replace(self, strategy=StrategyUse(spec, fill(spec, params), qualified, seed))
 
     def compat(self, engine: Literal["hf"] | None) -> Pipeline:
@@ -196,7 +199,7 @@ class Pipeline:
 
     def to_recipe(self) -> Recipe:
         """The recipe that describes this pipeline. Raises `NotSerializable` naming a step that no plugin registered."""
-        for step in (*self.processors, *self.stops):
+        for step in (*self.processors, *self.stops, *((self.strategy,) if self.strategy else ())):
             if is_opaque(step):
                 raise NotSerializable(
                     f"{step.spec.name!r} is an object that no plugin registered",
@@ -290,14 +293,15 @@ class Pipeline:
 def _arguments(use: Step | StrategyUse) -> str:
     """What `add`, `stop` or `with_strategy` must be given to make this again."""
     spec: StepSpec | StrategySpec = use.spec
-    if isinstance(use, Step) and is_opaque(use):
+    if is_opaque(use):
         factory: Any = spec.factory
         target = factory.target.__name__ if factory.is_class else repr(factory.target)
-        return ", ".join([target, *(f"{k}={v!r}" for k, v in factory.arguments.items())])
+        seed = [f"seed={use.seed}"] if isinstance(use, StrategyUse) and use.seed is not None else []
+        return ", ".join([target, *seed, *(f"{k}={v!r}" for k, v in factory.arguments.items())])
     values = non_default_values(use.params)
     lone = first_field(spec.params) if spec.params is not None and isinstance(use, Step) else None
     written = [repr(use.qualified or spec.name)]
-    if lone is not None and lone in values:
+    if lone is not None and values.get(lone) is not None:  # None alone would say that no value is given
         written.append(repr(values.pop(lone)))
     if isinstance(use, StrategyUse) and use.seed is not None:
         written.append(f"seed={use.seed}")

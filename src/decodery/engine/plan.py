@@ -17,17 +17,13 @@ from ..kernels import identical
 from ..kernels.draw import bad_rows
 from ..kernels.table import Choice, choose
 from .apply import BoundStep, View
-from .fused import Fused, bind_head, cannot_fuse
+from .fused import Fused, as_scores, bind_head, cannot_fuse
 from .rng import RowRng, TorchRng
 from .tail import BoundEdit, Tail, find_tail
 
+__all__ = ["Plan", "Watcher", "as_scores"]
 Watcher = Callable[[str, Tensor, Tensor], None]
 """Called with a processor's name, its scores before and after: (R, V) each."""
-
-
-def as_scores(logits: Tensor) -> Tensor:
-    """(R, V) of any float dtype -> float32, or float64 as it is: filters and draws lose tokens in half precision."""
-    return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
 
 class Plan:
@@ -71,23 +67,24 @@ class Plan:
         """How many rows of fused steps the steps themselves had to decide, so far."""
         return self._undecided + (0 if self._fused is None else self._fused.fallbacks)
 
-    @torch.no_grad()
     def pick(self, view: View, logits: Tensor, rng: Any) -> tuple[Tensor | None, Tensor]:
         """(R, V) raw -> ((R,) tokens, scores of no use), or (None, (R, V) processed scores) where the strategy must
         choose; nothing was drawn then.
 
         The steps before the fused ones are called once either way.
         """
-        scores = as_scores(logits)
-        if self._fused is None or scores.dtype != torch.float32 or not isinstance(rng, RowRng | TorchRng):
+        logits = logits.detach() if logits.requires_grad else logits
+        if self._fused is None or logits.dtype == torch.float64 or not isinstance(rng, RowRng | TorchRng):
             scores = self(view, logits)
             return self._dense_draw(scores, rng), scores
         begin = self._tail.begin
+        scores = as_scores(logits) if begin else logits
         for step in self.processors[:begin]:
             scores = step(view, scores)
         tokens = self._fused.pick(view, scores, rng)
         if tokens is not None:
             return tokens, scores
+        scores = as_scores(scores)
         for step in self.processors[begin:]:
             scores = step(view, scores)
         return self._dense_draw(scores, rng), scores

@@ -69,13 +69,11 @@ def uniform(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> T
     return ((words[0] >> 5) * 67108864 + (words[1] >> 6)).double() * 2.0**-53
 
 
-def uniform_on_host(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> Tensor:
-    """`uniform` for few rows on the CPU, whose numbers the host may ask for."""
-    if row_keys.device.type != "cpu" or len(row_keys) > _FEW:
-        return uniform(row_keys, samples, steps, purpose)
+def uniform_on_host(rows: Sequence[tuple[int, int]], steps: Sequence[int], purpose: str) -> Tensor:
+    """`uniform` for a few rows (key, sample), in Python's own integers -> (R,) float64 on the CPU."""
     consumer = _purpose_id(purpose)
     numbers = []
-    for key, sample, step in zip(row_keys.tolist(), samples.tolist(), steps.tolist(), strict=True):
+    for (key, sample), step in zip(rows, steps, strict=True):
         counter = (step & _MASK, sample & _MASK, consumer, (step >> 32) & _MASK)
         a, b, _, _ = philox_of(counter, (key & _MASK, (key >> 32) & _MASK))
         numbers.append(((a >> 5) * 67108864 + (b >> 6)) * 2.0**-53)
@@ -133,13 +131,18 @@ class RowRng:
         self.row_keys, self.samples, self.steps = row_keys, samples, steps
         self._owner = f"{owner}/" if owner else ""
         self._forks = torch.zeros_like(samples)  # how many copies of each row were made
+        self._host_rows: list[tuple[int, int]] | None = None  # (key, sample) of each row
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return uniform(self.row_keys, self.samples, self.steps + ahead, self._owner + purpose)
 
     def uniform_on_host(self) -> Tensor:
         """`uniform()`, for whoever waits for the numbers anyway."""
-        return uniform_on_host(self.row_keys, self.samples, self.steps, "draw")
+        if self.row_keys.device.type != "cpu" or len(self.row_keys) > _FEW:
+            return self.uniform()
+        if self._host_rows is None:
+            self._host_rows = list(zip(self.row_keys.tolist(), self.samples.tolist(), strict=True))
+        return uniform_on_host(self._host_rows, self.steps.tolist(), "draw")
 
     def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return inverse_cdf(scores, self.uniform(purpose, ahead))
@@ -173,6 +176,7 @@ class RowRng:
         words = philox(counter, torch.stack((keys, keys >> 32)) & _MASK)
         self.row_keys = torch.where(copies == 0, keys, words[0] | (words[1] << 32))
         self.samples, self.steps = samples, steps
+        self._host_rows = None
 
 
 class StepRng:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..contracts.errors import BadRow, CannotFollow, InvalidInput
-from ..contracts.protocols import Observer, RunRng
+from ..contracts.protocols import ModelFacts, Observer, RunRng, Tokenizer
 from ..kernels.draw import bad_rows
 from .apply import BoundStep, View
 from .buffers.feed import Feed
@@ -51,11 +51,15 @@ class Run:
         on_bad_row: Literal["error", "stop_row"] = "error",
         observers: Sequence[Observer] = (),
         roles: frozenset[str] = frozenset(),
+        role_prompts: Mapping[str, Sequence[Sequence[int]]] | None = None,
+        model: ModelFacts,
+        tokenizer: Tokenizer | None = None,
         opener: Opener | None = None,
     ) -> None:
         self._feed, self._history, self._plan, self._stops = feed, history, plan, stops
         self._strategy, self.rng, self.samples, self.roles = strategy, rng, samples, roles
-        self._limits, self._opener = limits, opener
+        self._limits, self._opener, self.role_prompts = limits, opener, role_prompts or {}
+        self.model, self.tokenizer = model, tokenizer
         self._lockstep, self._rectangle, self._on_bad_row = lockstep, rectangle, on_bad_row
         self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops.rules)
         # A per-token strategy that keeps something a row is told of them like a processor.
@@ -131,7 +135,10 @@ class Run:
             if self._lockstep:
                 self._raw, active = self._feed.logits(unfinished)
             else:
-                self._raw, active = self._feed.window(unfinished)[:, 0], unfinished  # (R, 1, V) -> (R, V)
+                self._raw, active = (
+                    self._feed.window(unfinished, [1] * len(self.reasons))[:, 0],
+                    unfinished,
+                )  # (R, 1, V) -> (R, V)
             self._set_active(self._everyone() if self._rectangle else active)
         return self._raw
 
@@ -140,10 +147,10 @@ class Run:
         self._settle()
         return self._plan(self._view(), values, self._watchers.step_teller(self._growing_mask))
 
-    def scores(self) -> Tensor:
-        if self._scores is None:
+    def scores(self, values: Tensor | None = None) -> Tensor:
+        if self._scores is None or values is not None:
             raw = self.logits()
-            self._scores = self._checked(raw, self.process(raw))
+            self._scores = self._checked(raw, self.process(raw if values is None else values))
             self._watchers.scores(as_scores(raw), self._scores, self._growing_mask)
         return self._scores
 
@@ -160,7 +167,7 @@ class Run:
     def uniform(self, purpose: str, ahead: int = 0) -> Tensor:
         return self.rng.uniform(purpose, ahead)
 
-    def append(self, tokens: Tensor, stop: bool = True) -> None:
+    def append(self, tokens: Tensor, stop: bool = True, rows: Tensor | None = None) -> None:
         if self._watchers.want_scores:
             self.scores()
         self._settle()
@@ -168,12 +175,16 @@ class Run:
         if stop and scores is None:
             # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
             scores = self._no_scores() if self._stops.ids_only else as_scores(self.logits())
+        if rows is not None:
+            chosen: list[bool] = rows.tolist()
+            self._set_active([row for row in self._active if chosen[row]])
         self._record(tokens, scores if stop else None)
 
     def finish(self, rows: Tensor, reason: str) -> None:
         for row in rows.nonzero().flatten().tolist():  # (R,) -> (F, 1) -> (F,)
             self.reasons[row] = self.reasons[row] or reason
-        self._raw = self._scores = None
+        if not self._rectangle:
+            self._set_active(self._growing())
 
     # -- rows -------------------------------------------------------------------------------------------------
 
@@ -232,32 +243,39 @@ class Run:
         """Raises `CannotFollow` for a step that cannot take tokens back, `InvalidInput` for drafts beyond `room`."""
         rows = self._unfinished()
         drafts = checked_ids(drafts, len(self.reasons), self._history.tokens.device)
-        count, room = drafts.shape[1], int(self.room[rows].min())
-        if count >= room:
-            raise InvalidInput(
-                f"{count} drafts, and a row has room for {room} tokens", remedy="draft fewer than run.room"
-            )
-        if count:
+        most, room = [drafts.shape[1]] * len(drafts), self.room.tolist()
+        host_widths = (
+            most if widths is None else [min(*pair) for pair in zip(most, widths.tolist(), strict=True)]
+        )
+        for row in rows:
+            if host_widths[row] >= room[row]:
+                raise InvalidInput(
+                    f"{host_widths[row]} drafts for row {row}, which has room for {room[row]} tokens",
+                    remedy="draft fewer than run.room",
+                )
+        if any(host_widths[row] for row in rows):
             self._check_followers("taken back", "rewind")
-        host_widths = [count] * len(drafts) if widths is None else widths.tolist()
-        self._set_active(rows)
-        for column in range(count):
-            self._history.write(drafts[:, column], self._mask, rows)
-        try:
-            raw = self._feed.window(rows, count + 1)  # (R, K + 1, V)
-        finally:
-            self._history.rewind(
-                count * self._mask.long(), [count * (row in rows) for row in self._everyone()]
-            )
-        scores = [self._plan(self._view(), raw[:, 0])]
+        columns = [[row for row in rows if column < host_widths[row]] for column in range(drafts.shape[1])]
         written = torch.zeros_like(self._history.lengths)
-        for column in range(count):
-            self._set_active([row for row in rows if column < host_widths[row]])
-            self._history.write(drafts[:, column], self._mask, self._active)
-            self._plan.observe(drafts[:, column], self._mask)
+        for column, members in enumerate(columns):
+            self._set_active(members)
+            self._history.write(drafts[:, column], self._mask, members)
             written += self._mask
-            scores.append(self._plan(self._view(), raw[:, column + 1]))
-        self._history.rewind(written, written.tolist())
+        host_written = written.tolist()
+        try:
+            raw = self._feed.window(rows, [count + 1 for count in host_written])  # (R, K + 1, V)
+        finally:
+            self._history.rewind(written, host_written)
+        self._set_active(rows)
+        scores = [self._plan(self._view(), raw[:, 0])]
+        for column, members in enumerate(columns):
+            self._set_active(members)
+            self._history.write(drafts[:, column], self._mask, members)
+            self._plan.observe(drafts[:, column], self._mask)
+            # Where no row drafts so far, nothing is looked at.
+            last = raw[:, min(column + 1, raw.shape[1] - 1)]
+            scores.append(self._plan(self._view(), last) if members else scores[-1])
+        self._history.rewind(written, host_written)
         self._plan.rewind(written)
         self._set_active(rows)
         self._raw = self._scores = None
@@ -284,7 +302,7 @@ class Run:
             if not rows:
                 break
             self._set_active(rows)
-            self._raw = verified.raw[:, place]
+            self._raw = verified.raw[:, min(place, verified.raw.shape[1] - 1)]
             self._scores = scores = self._checked(self._raw, processed)
             self._watchers.scores(as_scores(self._raw), scores, self._growing_mask)
             if self._watchers.want_steps:  # nothing was shown of drafts that might not stay
@@ -308,11 +326,11 @@ class Run:
 
     # -- inside and beside the model --------------------------------------------------------------------------
 
-    def hidden(self, layers: Sequence[int]) -> Tensor:
+    def hidden(self, layers: Sequence[int], newest: int | None = None) -> Tensor:
         self._feed.watch(layers)
         if self._unfinished():
             self.logits()
-        return self._feed.hidden()
+        return self._feed.hidden(newest)
 
     def head(self, states: Tensor) -> Tensor:
         return self._feed.head(states)
@@ -325,6 +343,8 @@ class Run:
                 f"there is no model for the role {role!r}", remedy=f"Decoder(..., models={{{role!r}: model}})"
             )
         history = self._history
+        if prompts is None:
+            prompts = self.role_prompts.get(role)
         if prompts is None:
             prompts = [
                 history.tokens[row, :length].tolist() for row, length in enumerate(history.host_lengths)

@@ -63,6 +63,7 @@ class BoundEdit:
             self._source = SeenTokens(source, prompt_lengths) if lasting else NewestTokens(source)
         elif isinstance(source, Fixed):
             self._source = _FixedTokens(source)
+        self.greatest: int = getattr(self._source, "greatest", -1)
         self._keeps = hasattr(self._source, "begin")
         self._begun, self._stateless = False, stateless
 
@@ -96,6 +97,7 @@ class BoundEdit:
 class _FixedTokens:
     def __init__(self, fixed: Fixed) -> None:
         values = fixed.values if len(fixed.values) > 1 else fixed.values * len(fixed.ids)
+        self.greatest = max(fixed.ids, default=-1)
         table = dict(zip(fixed.ids, values, strict=True))
         self._ids = torch.tensor([list(table)], dtype=torch.int64)
         self._values = torch.tensor([list(table.values())], dtype=torch.float32)

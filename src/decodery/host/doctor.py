@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..contracts.specs import Spec
+from ..contracts.specs import Factory, Spec
 from .loader import BUILTIN_ID, LoadedPlugin, PluginInfo
 from .remedies import remedy, unmet
 from .source import locate
@@ -77,7 +77,7 @@ _NOWHERE = (
 _CONFLICT = "recipes write such a name with its plugin's prefix; what is in the box keeps its bare name"
 
 
-def pointers(record: Spec) -> Iterator[tuple[str, object]]:
+def pointers(record: Spec) -> Iterator[tuple[str, Factory]]:
     """(field, value) of a record's fields that name code."""
     for field in ("factory", "lowering", "probe", "available"):
         value = getattr(record, field, None)

@@ -23,32 +23,32 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def provide_steps() -> Sequence[StepSpec]:  # type: ignore[empty-body]
-    """Processors and stop rules."""
+    """Processors and stop rules. A recipe names one: `- top_a: 0.2`"""
 
 
 @hookspec
 def provide_strategies() -> Sequence[StrategySpec]:  # type: ignore[empty-body]
-    """Ways of choosing tokens and keeping branches."""
+    """Ways of choosing tokens and keeping branches. A recipe names one: `strategy: my_strategy`"""
 
 
 @hookspec
 def provide_adapters() -> Sequence[AdapterSpec]:  # type: ignore[empty-body]
-    """Ways of driving a model."""
+    """Ways of driving a model. Tried by themselves, or named: `Decoder(model, adapter="my_adapter")`"""
 
 
 @hookspec
 def provide_models() -> Sequence[ModelSpec]:  # type: ignore[empty-body]
-    """Models by name, for `-m NAME`."""
+    """Models by name. The shell names one: `-m my_model`"""
 
 
 @hookspec
 def provide_kernels() -> Sequence[KernelSpec]:  # type: ignore[empty-body]
-    """Fused backends for the planner."""
+    """Fused backends. Nobody names one: the planner picks them."""
 
 
 @hookspec
 def provide_recipes() -> Sequence[RecipeSource]:  # type: ignore[empty-body]
-    """Recipes by name, for `-r NAME`."""
+    """Recipes by name. The shell names one: `-r my_recipe`"""
 
 
 HOOKS: dict[str, type[Spec]] = {

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..contracts.lowering import Map, Truncation
-from .candidates import Candidates
 
 Chain = Sequence[Map | Truncation]
+
+
+class Found(Protocol):
+    """What `truncate` hands to the draws of the same backend; `candidates.Candidates` is one."""
+
+    @property
+    def outgrown(self) -> Tensor | None:
+        """(R,) bool after the draw: rows too flat for the window."""
+        ...
 
 
 class Backend(Protocol):
     """What a `KernelSpec`'s factory returns. `truncate` and `draw_row`, `draw_torch` are all that is asked; `edit` and
     `argmax` may be left out, shared torch code stands in.
 
-    Everything of a row is a value of its own, nothing is kept between calls.
+    A flag asks for the reference: rounding could decide, the window was outgrown, or the row has a best score that is
+    not finite.
     """
 
     @property
@@ -29,22 +38,25 @@ class Backend(Protocol):
         """The types of device that it runs on."""
         ...
 
+    @property
+    def dtypes(self) -> frozenset[torch.dtype]:
+        """What it takes of a model's logits as they are; others are made float32 first."""
+        ...
+
     def refuses(self, chain: Chain) -> str:
         """Why this backend cannot run such a chain; "" if it can."""
         ...
 
-    def truncate(self, scores: Tensor, chain: Chain, window: int) -> Candidates:
-        """(R, V) float32 (or what the model gave, where `half` says so), contiguous; the chain begins with maps and a
-        truncation. `window` is how many candidates a row to begin with."""
+    def truncate(self, scores: Tensor, chain: Chain, window: int) -> Any:
+        """(R, V) of a dtype in `dtypes`, contiguous -> `Found`. The chain has a truncation, and is the same object at
+        every step of a plan. `window` is how many candidates a row to begin with."""
         ...
 
-    def draw_row(self, found: Candidates, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    def draw_row(self, found: Any, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """(R,) float64 -> tokens (R,) int64, flags (R,) bool."""
         ...
 
-    def draw_torch(
-        self, found: Candidates, vocab: int, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
+    def draw_torch(self, found: Any, vocab: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """torch.multinomial's draw; the generator advances by R x V draws."""
         ...
 

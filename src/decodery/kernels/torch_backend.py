@@ -22,6 +22,7 @@ class TorchBackend:
 
     name: ClassVar[str] = "torch"
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
+    dtypes: ClassVar[frozenset[torch.dtype]] = frozenset({torch.float32})
 
     def refuses(self, chain: Chain) -> str:
         return refuses(chain)
@@ -47,6 +48,7 @@ class TorchBackend:
                 if part.kind == "temperature" and not found.whole:
                     value = column(part.value)
                     temperature = value if temperature is None else temperature * value
+        found.flagged = found.flagged | ~found.values[:, 0].isfinite()
         return found
 
     def draw_row(self, found: Candidates, uniform: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,6 +54,7 @@ def connect(
             evidence="; ".join(filter(None, ["it was asked for", told])),
             facts=decodable.facts,
             difference=getattr(decodable, "difference", None),
+            warnings=tuple(getattr(decodable, "warnings", ())),
             compared=getattr(decodable, "compared", 0),
         )
 
@@ -116,7 +117,7 @@ def _tried(
     factory = resolve(spec.factory, f"adapter {spec.name!r}")
     decodable = factory(model, options)
     if getattr(decodable, "trusted", False):
-        return decodable, [], []
+        return decodable, list(getattr(decodable, "warnings", ())), []
     try:
         return decodable, observe(decodable, name), []
     except TimeFirst:

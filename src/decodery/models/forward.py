@@ -65,6 +65,8 @@ class Forward:
         with self.mode():  # a head that was handed over is called here
             answer = self._call.logits_of(output)
         logits = as_logits(answer, batch, length, name_of(self._model), self._call.time_first)
+        # Of a model spread over devices the last part answers; the run's buffers are where the ids came from.
+        logits = logits.to(self._device)
         return logits if self._width is None else logits[..., : self._width]
 
     def close(self) -> None:

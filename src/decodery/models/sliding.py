@@ -69,7 +69,8 @@ class SlidingModel:
     def __init__(self, model: DecodableModel, window: Window) -> None:
         self.model, self.window = model, window
         facts = model.facts
-        capabilities = Capabilities(masks=facts.capabilities.masks, select=True, rewind="uniform")
+        can = facts.capabilities
+        capabilities = Capabilities(masks=can.masks, select=True, rewind="uniform", shared=can.shared)
         self._facts = replace(facts, max_length=None, capabilities=capabilities)
 
     @property

@@ -8,6 +8,7 @@ import os
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from ..contracts.errors import InvalidInput, RecipeError, UnknownName
 from ..host.registry import Host
@@ -33,7 +34,12 @@ class Imported:
 
 def formats() -> dict[str, Format]:
     """Name -> format, of every module in `presets/`."""
-    names = [module.name for module in pkgutil.iter_modules(presets.__path__) if not module.ispkg]
+    return dict(_formats(tuple(presets.__path__)))
+
+
+@cache
+def _formats(folders: tuple[str, ...]) -> dict[str, Format]:
+    names = [module.name for module in pkgutil.iter_modules(folders) if not module.ispkg]
     modules = [importlib.import_module(f"{presets.__name__}.{name}") for name in sorted(names)]
     return {module.FORMAT.name: module.FORMAT for module in modules}
 

@@ -1,14 +1,16 @@
 """Problems, and how they are printed: the way rustc does it, with the line, a caret and what to do.
 
 A recipe is a stranger's text, so everything taken from it is shown with control, bidi and other invisible
-characters escaped, long lines are cut around the caret, and a report never exceeds `MAX_REPORT` bytes.
+characters and the beginnings of HTML tags escaped, long lines are cut around the caret, and a report never
+exceeds `MAX_REPORT` bytes.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .codes import Code
@@ -20,6 +22,8 @@ MAX_PROBLEMS = 50
 _WIDTH = 100  # columns of a shown line
 _CONTEXT = 40  # columns kept before the caret when a line is cut
 _LONGEST = 240  # characters of a message or remedy
+# Reports end up on pages, too. The names that we give to texts without a file are no tags.
+_TAG = re.compile(r"<(?=[A-Za-z/!?])(?!(?:command line|stdin|string|dict|default)>)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ def render(problems: Sequence[Problem], last: str = "") -> str:
     blocks: list[str] = []
     for problem in problems:
         block = _block(problem)
+        if not blocks and len(block.encode()) >= room:
+            block = _block(replace(problem, notes=()))
         room -= len(block.encode()) + 1
         if room < 0:
             blocks.append(f"... and {count - len(blocks)} more")
@@ -140,8 +146,8 @@ def render(problems: Sequence[Problem], last: str = "") -> str:
 
 
 def shown(text: str, limit: int = _LONGEST) -> str:
-    """`text` with everything invisible escaped, cut to `limit` characters."""
-    visible = "".join(_cell(ch) for ch in text[: limit + 1])
+    """`text` with everything escaped that is invisible or would be a tag on a page, cut to `limit` characters."""
+    visible = "".join(_cells(text[: limit + 1]))
     return visible if len(visible) <= limit else visible[: limit - 3] + "..."
 
 
@@ -174,19 +180,33 @@ def _extenders(source: Source) -> Iterator[str]:
 
 def _snippet(line: str, column: int, length: int) -> tuple[str, tuple[int, int]]:
     """The line as shown, and where its caret goes: counted in terminal columns, which characters are not."""
-    start = max(column - 1, 0)
-    left, right = 0, len(line)
-    if len(line) > _WIDTH or _columns(line) > _WIDTH:
-        left = start
-        while left > 0 and start - left < _CONTEXT and _columns(line[left - 1 : start]) <= _CONTEXT:
+    start = min(max(column - 1, 0), len(line))
+    # A line may be as long as a recipe: only what can be shown is looked at.
+    cut = max(start - _WIDTH, 0)
+    piece = line[cut : start + _WIDTH + 1]
+    cells = _cells(piece)
+    widths = list(map(_width, cells))
+    at, left, right = start - cut, 0, len(cells)
+    if len(piece) < len(line) or sum(widths) > _WIDTH:
+        left = at
+        while left > 0 and sum(widths[left - 1 : at]) <= _CONTEXT:
             left -= 1
         right = left
-        while right < len(line) and right - left < _WIDTH and _columns(line[left : right + 1]) <= _WIDTH:
+        while right < len(cells) and sum(widths[left : right + 1]) <= _WIDTH:
             right += 1
-    before = ("..." if left else "") + "".join(map(_cell, line[left:start]))
-    rest = "".join(map(_cell, line[start:right])) + ("..." if right < len(line) else "")
-    width = _columns(line[start : min(start + length, right)])
-    return before + rest, (_columns_of_visible(before), max(width, 1))
+    before = ("..." if left + cut else "") + "".join(cells[left:at])
+    rest = "".join(cells[at:right]) + ("..." if right + cut < len(line) else "")
+    width = sum(widths[at : min(at + length, right)])
+    beyond = max(column - 1 - len(line), 0)
+    return before + rest, (_width(before) + beyond, max(width, 1))
+
+
+def _cells(text: str) -> list[str]:
+    """What each character is shown as."""
+    if text.isprintable() and "<" not in text:
+        return list(text)
+    tags = {match.start() for match in _TAG.finditer(text)}
+    return [_cell(ch) if at not in tags else "\\x3c" for at, ch in enumerate(text)]
 
 
 def _cell(ch: str) -> str:
@@ -195,15 +215,11 @@ def _cell(ch: str) -> str:
     return "    " if ch == "\t" else ch.encode("unicode_escape").decode()
 
 
-def _columns(text: str) -> int:
-    return _columns_of_visible("".join(map(_cell, text)))
-
-
-def _columns_of_visible(text: str) -> int:
+def _width(visible: str) -> int:
     # A caret under Japanese text must step two columns a character, and none for a combining mark.
-    if text.isascii():
-        return len(text)
+    if visible.isascii():
+        return len(visible)
     return sum(
         0 if unicodedata.combining(ch) else 2 if unicodedata.east_asian_width(ch) in "WF" else 1
-        for ch in text
+        for ch in visible
     )

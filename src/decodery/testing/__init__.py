@@ -1,5 +1,5 @@
-"""For authors of plugins and for our own tests: the conformance kit, tiny models with known answers, and honest
-statistics.
+"""For authors of plugins and for our own tests: the conformance kit, an isolated host, tiny models with known
+answers, and honest statistics.
 
     from decodery.testing import parametrize_with_checks
 
@@ -13,23 +13,39 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from .models import ScriptedModel, TableModel, UniformModel
-from .statistics import chi_square, draws
-
 if TYPE_CHECKING:
     from .conformance import checks_for as checks_for
+    from .hosts import isolated_host as isolated_host
+    from .models import RandomTransformer as RandomTransformer
+    from .models import ScriptedModel as ScriptedModel
+    from .models import TableModel as TableModel
+    from .models import UniformModel as UniformModel
     from .parametrize import parametrize_with_checks as parametrize_with_checks
+    from .statistics import chi_square as chi_square
+    from .statistics import draws as draws
 
-# Lazy: models and statistics serve scripts that have no pytest and want no engine.
-_HOME = {"checks_for": "conformance", "parametrize_with_checks": "parametrize"}
+# Lazy: pytest imports this package when it starts, for the sake of one option, and must not wait for torch.
+_HOME = {
+    "RandomTransformer": "models",
+    "ScriptedModel": "models",
+    "TableModel": "models",
+    "UniformModel": "models",
+    "checks_for": "conformance",
+    "chi_square": "statistics",
+    "draws": "statistics",
+    "isolated_host": "hosts",
+    "parametrize_with_checks": "parametrize",
+}
 
 __all__ = [
+    "RandomTransformer",
     "ScriptedModel",
     "TableModel",
     "UniformModel",
     "checks_for",
     "chi_square",
     "draws",
+    "isolated_host",
     "parametrize_with_checks",
 ]
 

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.specs import StepSpec, StrategySpec
+from ..contracts.specs import Spec, StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse, fill
 from ..engine.apply import BoundStep
 from ..engine.bind import bind_steps, bind_strategy
+from ..engine.pipeline import Pipeline
+from .hosts import OWN, isolated_host
 from .samples import Rows
 from .values import Values
 
@@ -28,15 +30,15 @@ class Call:
 
 
 class Case:
-    """A spec with parameters. `neutral` are those at which the step does nothing, None when nobody said."""
+    """A record with parameters. `neutral` are those at which a step does nothing, None when nobody said."""
 
-    def __init__(self, spec: StepSpec | StrategySpec, values: Values, neutral: Values | None = None) -> None:
+    def __init__(self, spec: Spec, values: Values, neutral: Values | None = None) -> None:
         self.spec, self.values, self.neutral = spec, dict(values), neutral
 
     @cached_property
     def params(self) -> object | None:
         """The params object. Raises `InvalidParams` when the values are not the spec's."""
-        return fill(self.spec, self.values)
+        return fill(self.spec, self.values) if isinstance(self.spec, StepSpec | StrategySpec) else None
 
     @property
     def traits(self) -> frozenset[str]:
@@ -45,7 +47,7 @@ class Case:
     def bind(self, rows: Rows, *, rectangle: bool = False, steps: Tensor | None = None) -> BoundStep:
         """The step built for these rows, through the engine's own bind."""
         if not isinstance(self.spec, StepSpec):
-            raise TypeError(f"{self.spec.name!r} is a strategy")
+            raise TypeError(f"{self.spec.name!r} is no step")
         return bind_steps([Step(self.spec, self.params)], rows.facts(steps), rectangle=rectangle)[0]
 
     def answer(self, rows: Rows, bound: BoundStep | None = None) -> Tensor:
@@ -63,8 +65,18 @@ class Case:
     def strategy(self, rows: Rows) -> Any:
         """The strategy object built for these rows."""
         if not isinstance(self.spec, StrategySpec):
-            raise TypeError(f"{self.spec.name!r} is a step")
+            raise TypeError(f"{self.spec.name!r} is no strategy")
         return bind_strategy(StrategyUse(self.spec, self.params), rows.facts(), frozenset(self.spec.roles))
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """A pipeline of this step or strategy alone, as a recipe in a world of its own would name it."""
+        pipe = Pipeline(host=isolated_host(self.spec))
+        name = f"{OWN}/{self.spec.name}"
+        if isinstance(self.spec, StrategySpec):
+            return pipe.with_strategy(name, seed=1, **self.values)
+        is_stop = isinstance(self.spec, StepSpec) and self.spec.role == "stop"
+        return pipe.stop(name, **self.values) if is_stop else pipe.add(name, **self.values)
 
     def choose(self, rows: Rows, scores: Tensor | None = None) -> Tensor:
         """(R,) int64: what a fresh strategy picks from a copy of the rows' scores, or from `scores` (R, V) itself."""

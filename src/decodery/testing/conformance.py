@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..contracts.specs import StepSpec, StrategySpec
+from ..contracts.params import non_default_values
+from ..contracts.specs import (
+    AdapterSpec,
+    KernelSpec,
+    ModelSpec,
+    RecipeSource,
+    Spec,
+    StepSpec,
+    StrategySpec,
+)
 from ..contracts.steps import fill
 from .case import Case
 from .checks import ALL
@@ -14,6 +24,13 @@ from .samples import rows
 from .values import Values, sample_values
 
 FOLLOWING = ("observe", "select", "rewind", "limit")
+_WORD = {
+    AdapterSpec: "adapter",
+    KernelSpec: "kernel",
+    ModelSpec: "model",
+    RecipeSource: "recipe",
+    StrategySpec: "strategy",
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,15 +48,15 @@ class Conformance:
     def name(self) -> str:
         return self.check.name
 
-    def __call__(self, spec: StepSpec | StrategySpec) -> None:
+    def __call__(self, spec: Spec) -> None:
         for values in self.samples:
             self._run(spec, values)
 
     def __repr__(self) -> str:
         return self.name
 
-    def _run(self, spec: StepSpec | StrategySpec, values: Values) -> None:
-        kind = spec.role if isinstance(spec, StepSpec) else "strategy"
+    def _run(self, spec: Spec, values: Values) -> None:
+        kind = spec.role if isinstance(spec, StepSpec) else _WORD[type(spec)]
         given = ", ".join(f"{name}={value!r}" for name, value in values.items())
         subject = f"{kind} {spec.name!r}" + (f" with {given}" if given else "")
         try:
@@ -54,19 +71,34 @@ class Conformance:
 
 
 def checks_for(
-    spec: StepSpec | StrategySpec,
+    spec: Spec,
     *,
     samples: Values | Sequence[Values] | None = None,
     neutral: Values | None = None,
 ) -> list[Conformance]:
-    """The checks that follow from the role, the traits and the methods of `spec`.
+    """The checks that follow from the kind, the role, the traits and the methods of `spec`.
 
     `samples`: parameters to try, one set or several; derived from the params class when not given. `neutral`:
     parameters at which the step does nothing. A spec that cannot be built gets the checks of its declaration alone.
+    For an adapter `samples` is `{"model": ..., "options": {...}}`, a model that it drives.
     """
+    if not isinstance(spec, StepSpec | StrategySpec):
+        given = samples if isinstance(samples, Mapping) else next(iter(samples or ()), {})
+        have = _features_of_others(spec, given)
+        return [Conformance(check, (given,)) for check in ALL if check.applies(have)]
     tried = sample_values(spec, samples)
     have = features(spec, tried, neutral)
     return [Conformance(check, tried, neutral) for check in ALL if check.applies(have)]
+
+
+def _features_of_others(spec: Spec, given: Values) -> frozenset[str]:
+    """Its kind; "code" and "by_string" as below; "opens" where there is a model to open sessions on."""
+    found = {_WORD[type(spec)]}
+    if not isinstance(spec, RecipeSource):
+        found |= {"code"} | ({"by_string"} if isinstance(spec.factory, str) else set())
+    if isinstance(spec, ModelSpec) or (isinstance(spec, AdapterSpec) and "model" in given):
+        found |= {"opens"}
+    return frozenset(found)
 
 
 def features(
@@ -76,29 +108,45 @@ def features(
 ) -> frozenset[str]:
     """What `Check.when` and `Check.unless` speak of.
 
-    Of every spec: "by_string" where the factory is a string, "params" where it has some and the samples are valid.
-    Of a step that can be built: "step" and its role, its traits, "rng" where it needs that, "observe", "select",
-    "rewind", "limit" where it has the method, "neutral" where its neutral parameters are known. Of a per-token
-    strategy that can be built: "choose", and "draws_argmax" or another draw.
+    Of every spec: "code", "used" since recipes name it, "by_string" where the factory is a string, "params" where it
+    has some and the samples are valid, "written" where YAML can hold them.
+    Of a step that can be built: "step" and its role, its traits, "rng" where it needs that, "lowering" where it has
+    one, "observe", "select", "rewind", "limit" where it has the method, "neutral" where its neutral parameters are
+    known. Of a strategy that can be built: "choose" or "decode", "draws_argmax" or another draw, and "roles" where it
+    needs further models.
     """
-    found = {"by_string"} if isinstance(spec.factory, str) else set()
+    found = {"code", "used"} | ({"by_string"} if isinstance(spec.factory, str) else set())
     # Whatever goes wrong in here, the check `builds` says it.
     try:
-        for values in samples:
-            fill(spec, dict(values))
+        filled = [fill(spec, dict(values)) for values in samples]
         found |= {"params"} if spec.params is not None else set()
+        found |= {"written"} if _is_written(spec, filled) else set()
         made = [_made(spec, values) for values in samples]
     except (Exception, SystemExit):
         return frozenset(found)
     if isinstance(spec, StrategySpec):
-        chooses = all(hasattr(instance, "choose") for instance in made)
-        return frozenset(found | ({"choose", f"draws_{spec.draw}"} if chooses else set()))
+        method = next((m for m in ("choose", "decode") if all(hasattr(each, m) for each in made)), None)
+        found |= {method, f"draws_{spec.draw}"} if method else set()
+        return frozenset(found | ({"roles"} if spec.roles else set()))
     if not all(map(callable, made)):
         return frozenset(found)
     found |= {"step", spec.role} | spec.traits | (spec.needs & {"rng"}) | ({"neutral"} if neutral else set())
+    found |= {"lowering"} if spec.lowering is not None else set()
     return frozenset(
         found | {name for name in FOLLOWING if all(hasattr(instance, name) for instance in made)}
     )
+
+
+def _is_written(spec: StepSpec | StrategySpec, filled: Sequence[object]) -> bool:
+    """Whether JSON holds the parameters: a callable, say, is for code alone."""
+    if spec.params is None:
+        return True
+    try:
+        for params in filled:
+            json.dumps(non_default_values(params))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _made(spec: StepSpec | StrategySpec, values: Values) -> object:

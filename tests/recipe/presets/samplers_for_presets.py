@@ -51,7 +51,7 @@ class Quadratic:
 class Penalty:
     penalty: Annotated[float, alias("presence_penalty", "frequency_penalty")] = 0.0
     window: int | None = None
-    scope: Literal["output", "all", "prompt"] = "all"
+    scope: Literal["output", "all", "prompt"] = "output"
 
 
 @params
@@ -79,12 +79,19 @@ class AdaptiveP:
 
 @params
 class Tokens:
-    ids: tuple[int, ...]
+    tokens: Annotated[tuple[int | str, ...], alias("allowed_token_ids", "banned_tokens")] = ()
 
 
 @params
 class LogitBias:
     biases: Annotated[tuple[tuple[int | str, float], ...], alias("logit_bias")]
+
+
+@params
+class ThinkingBudget:
+    budget: Annotated[int, alias("thinking_token_budget")]
+    open: str = "<think>"
+    close: str = "</think>"
 
 
 RECORDS = {
@@ -100,7 +107,9 @@ RECORDS = {
     "mirostat": Mirostat,
     "adaptive_p": AdaptiveP,
     "allowed_tokens": Tokens,
+    "banned_tokens": Tokens,
     "logit_bias": LogitBias,
+    "thinking_budget": ThinkingBudget,
 }
 
 
@@ -109,7 +118,7 @@ def provide_steps() -> list[StepSpec]:
     return [StepSpec(name, "processor", "nowhere:Nothing", params=kind) for name, kind in RECORDS.items()]
 
 
-ALONE = Host("")
+ALONE = Host("", plugins=[])
 """No plugin at all."""
 TOGETHER = Host("decodery-samplers", plugins=[PluginInfo("decodery-samplers", "1.0", __name__)])
 """The stand-in is installed."""

@@ -115,7 +115,7 @@ recipe: 1
 strategy: {sample: {seed: 11}}
 processors:
   - sequence_bias: [[[50256], -100.0], [[11], 1.5]]
-  - decodery-samplers/presence_penalty: {penalty: 0.5, scope: output}
+  - decodery-samplers/presence_penalty: 0.5
   - temperature: 0.7
   - top_p: 0.9
 stop:
@@ -152,10 +152,11 @@ recipe: 1
 strategy: sample
 processors:
   - decodery-samplers/allowed_tokens: [1, 2, 3]
+  - decodery-samplers/banned_tokens: [sorry]
   - min_new_tokens: 8
   - repetition_penalty: 1.1
-  - decodery-samplers/presence_penalty: {penalty: 0.2, scope: output}
-  - decodery-samplers/frequency_penalty: {penalty: 0.3, scope: output}
+  - decodery-samplers/presence_penalty: 0.2
+  - decodery-samplers/frequency_penalty: 0.3
   - temperature: 0.8
   - min_p: 0.02
   - top_k: 50

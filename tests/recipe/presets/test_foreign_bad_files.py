@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from samplers_for_presets import ALONE, TOGETHER
 
 from decodery.contracts.errors import RecipeError, UnknownName
 from decodery.recipe import foreign
+from decodery.recipe.recipe import Recipe
 
 
 def problems_of(text: str | bytes, form: str) -> list[object]:
@@ -106,3 +109,30 @@ def test_a_format_that_there_is_not_is_named_with_those_that_there_are() -> None
     with pytest.raises(UnknownName, match="to write") as caught:
         foreign.dumps(recipe, "tgw")
     assert "hf" in caught.value.remedy
+
+
+def test_an_engines_bounds_hold_on_the_way_in_and_on_the_way_out() -> None:
+    for key, value in (("temperature", 2.5), ("presence_penalty", -3), ("logit_bias", {"7": 101})):
+        (problem,) = problems_of(json.dumps({key: value}), "openai")
+        assert "it is from" in problem.remedy  # type: ignore[attr-defined]
+    recipe = Recipe.from_dict(
+        {
+            "recipe": 1,
+            "strategy": "sample",
+            "processors": [{"sequence_bias": [[[7], 150.0], [[8], 1.0]]}, {"temperature": 3}],
+            "stop": ["eos", {"stop_strings": ["1", "2", "3", "4", "5"]}],
+        }
+    )
+    written = foreign.dumps(recipe, "openai")
+    assert json.loads(written.text) == {
+        "logit_bias": {"7": 100, "8": 1.0},
+        "temperature": 2,
+        "stop": ["1", "2", "3", "4"],
+    }
+    told = {line.key: line.status for line in written.carried if line.status != "exact"}
+    assert told == {
+        "processors[0].sequence_bias": "approximated",
+        "processors[1].temperature": "approximated",
+        "stop.stop_strings": "dropped",
+    }
+    assert json.loads(foreign.dumps(recipe, "vllm").text)["temperature"] == 3

@@ -111,25 +111,25 @@ def again(first: Recipe, form: str, host: object) -> None:
 
 
 @given(openai, hosts)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_openai(data: dict[str, object], host: object) -> None:
     again(foreign.loads(json.dumps(data), "openai", host=host).recipe, "openai", host)  # type: ignore[arg-type]
 
 
 @given(vllm, hosts)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_vllm(data: dict[str, object], host: object) -> None:
     again(foreign.loads(json.dumps(data), "vllm", host=host).recipe, "vllm", host)  # type: ignore[arg-type]
 
 
 @given(hf)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_hf(data: dict[str, object]) -> None:
     again(foreign.loads(json.dumps(data), "hf", host=ALONE).recipe, "hf", ALONE)
 
 
 @given(command_lines(), hosts)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_llama_cpp(line: str, host: object) -> None:
     again(foreign.loads(line, "llama.cpp", host=host).recipe, "llama.cpp", host)  # type: ignore[arg-type]
 
@@ -139,7 +139,7 @@ def test_llama_cpp(line: str, host: object) -> None:
         lambda f: st.tuples(st.just(f[0]), f[1])
     )
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_key_is_dropped_in_silence(case: tuple[str, dict[str, object]]) -> None:
     form, data = case
     found = foreign.loads(json.dumps(data), form, host=ALONE)

@@ -8,6 +8,8 @@ import pytest
 from samplers_for_presets import ALONE, TOGETHER
 from specimens import SPECIMENS, Specimen
 
+from decodery.contracts.specs import StepSpec
+from decodery.host.registry import Host
 from decodery.recipe import foreign
 
 cases = pytest.mark.parametrize("case", SPECIMENS.values(), ids=SPECIMENS)
@@ -47,6 +49,18 @@ def test_without_the_plugin_its_steps_are_dropped_with_the_pip_line(case: Specim
     told = [line for line in alone.carried if "pip install decodery-samplers" in line.note]
     assert bool(told) == bool(missing)
     assert all(line.status == "dropped" for line in told)
+
+
+@cases
+def test_the_plugin_itself_has_these_names_and_parameters(case: Specimen) -> None:
+    pytest.importorskip("decodery_samplers")
+    host = Host("decodery-samplers")
+    there = {qualified for qualified, _ in host.all(StepSpec)}
+    expected = foreign.loads(case.text, case.form, host=TOGETHER).recipe.to_yaml().splitlines()
+    kept = [
+        line for line in expected if "decodery-samplers/" not in line or line.split()[1].rstrip(":") in there
+    ]
+    assert foreign.loads(case.text, case.form, host=host).recipe.to_yaml().splitlines() == kept
 
 
 def test_every_format_has_two_specimens() -> None:

@@ -110,7 +110,7 @@ def built_by_transformers(model: GPT2LMHeadModel, config: dict[str, object]) -> 
 # -- the order and the choice of steps ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(100))
 def test_the_steps_are_the_classes_that_generate_builds_in_its_order(
     seed: int, model: GPT2LMHeadModel
 ) -> None:
@@ -236,6 +236,35 @@ def test_lengths_take_their_places_as_in_generate() -> None:
     assert of() == ["max_new_tokens=MaxNewTokensParams(max_new_tokens=20)"]
     assert of(max_length=20) == ["max_length=MaxLengthParams(max_length=20)"]
     assert of(max_length=30, max_new_tokens=4) == ["max_new_tokens=MaxNewTokensParams(max_new_tokens=4)"]
+
+
+BEAMS = {
+    "beams": {"num_beams": 3, "length_penalty": 0.5, "early_stopping": "never", "num_return_sequences": 2},
+    "beams that sample": {"num_beams": 2, "do_sample": True, "top_k": 9, "temperature": 1.3},
+    "beams that bend": {"num_beams": 4, "repetition_penalty": 1.4, "early_stopping": True},
+    "prompt lookup": {"prompt_lookup_num_tokens": 3, "max_matching_ngram_size": 2},
+}
+
+
+@pytest.mark.parametrize("config", BEAMS.values(), ids=BEAMS)
+def test_beams_and_prompt_lookup_are_strategies(config: dict[str, object], model: GPT2LMHeadModel) -> None:
+    config = {**config, "max_new_tokens": 6, "eos_token_id": [1, 2]}
+    found = foreign.loads(json.dumps(config), "hf", host=HOST)
+    assert not [line for line in found.carried if line.status == "dropped" and line.key != "eos_token_id"]
+    prompts = torch.tensor([[3, 4, 5, 3, 4]])
+    torch.manual_seed(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = model.generate(
+            prompts,
+            attention_mask=torch.ones_like(prompts),
+            generation_config=GenerationConfig(**config, pad_token_id=0),
+        )
+    torch.manual_seed(3)
+    ours = Decoder(model, found.recipe, **{**found.decoder, "pad_token_id": 0}).generate(prompts).sequences
+    assert torch.equal(ours, theirs)
+    again = foreign.loads(foreign.dumps(found.recipe, "hf").text, "hf", host=HOST)
+    assert again.recipe == found.recipe
 
 
 def test_the_report_stays_with_the_recipe_and_changes_nothing_of_it() -> None:

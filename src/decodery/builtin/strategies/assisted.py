@@ -41,7 +41,7 @@ class Assisted:
             run.accept(counts, following)
             draft.finish(run.finished, "done")
             if not draft.done:
-                draft.rewind(torch.where(draft.finished, 0, tokens.shape[1] - counts))
+                draft.rewind(torch.where(draft.finished, 0, widths - counts))
                 draft.append(following, stop=False)
             if self.schedule == "heuristic":
                 budget = torch.where(counts == widths, budget + 2, (budget - 1).clamp(min=1))
@@ -49,20 +49,16 @@ class Assisted:
 
     def _draft(self, run: Run, draft: Run, budget: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """(R, K) int64 tokens, (R,) int64 how many of them count, and K of (R, V) scores that they come from."""
-        open_rows = ~run.finished
         # The last token that a row has room for is the model's own.
-        room = torch.minimum(run.room, draft.room)[open_rows].min() - 1
-        most = int(torch.minimum(budget[open_rows].max(), room).clamp(min=0))
-        widths, going = torch.zeros_like(budget), open_rows
+        room = (torch.minimum(run.room, draft.room) - 1).clamp(min=0)
+        budget = torch.where(run.finished, 0, torch.minimum(budget, room))
+        widths, going = torch.zeros_like(budget), ~run.finished
         tokens: list[Tensor] = []
         drafted: list[Tensor] = []
-        for place in range(most):
-            going = going & (budget > place)
-            if not bool(going.any()):
-                break
+        while bool((going := going & (widths < budget)).any()):
             scores = draft.scores()
             chosen = draft.rng.categorical(scores) if self.do_sample else scores.argmax(-1)
-            draft.append(chosen, stop=False)
+            draft.append(chosen, stop=False, rows=going)
             tokens.append(chosen)
             drafted.append(scores)
             widths = widths + going

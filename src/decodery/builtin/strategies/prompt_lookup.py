@@ -19,9 +19,10 @@ class PromptLookup:
         places = [Occurrences(self.max_matching_ngram_size) for _ in range(len(run.lengths))]
         while not run.done:
             open_rows = (~run.finished).nonzero().flatten().tolist()
-            most = min(self.num_assistant_tokens, int(run.room[open_rows].min()) - 1)
+            room = run.room.tolist()
             found: list[list[int]] = [[] for _ in places]
             for row in open_rows:
+                most = min(self.num_assistant_tokens, room[row] - 1)
                 found[row] = places[row].continuation(run.input_ids[row, : run.lengths[row]].tolist(), most)
             width = max(map(len, found))
             drafts = run.lengths.new_tensor([[*tokens, *[0] * (width - len(tokens))] for tokens in found])

@@ -61,6 +61,52 @@ def strategies() -> list[StrategySpec]:
             summary="continues as an earlier place of the text did, checked by the model in one forward",
             reference="https://github.com/apoorvumang/prompt-lookup-decoding",
         ),
+        StrategySpec(
+            name="contrastive",
+            factory=f"{HERE}.contrastive:Contrastive",
+            params=params.ContrastiveParams,
+            summary="takes the likely token whose hidden state repeats the earlier ones least",
+            reference="https://arxiv.org/abs/2202.06417",
+            min_keep=2,
+            aliases=("contrastive_search",),
+        ),
+        StrategySpec(
+            name="dola",
+            factory=f"{HERE}.dola:DoLa",
+            params=params.DolaParams,
+            summary="sets the last layer's probabilities against an earlier layer's",
+            reference="https://arxiv.org/abs/2309.03883",
+        ),
+        StrategySpec(
+            name="mix",
+            factory=f"{HERE}.mix:Mix",
+            params=params.MixParams,
+            summary="mixes the scores of several models or prompts: guidance, contrastive, context-aware, experts",
+            reference="https://arxiv.org/abs/2306.17806",
+        ),
+        StrategySpec(
+            name="best_of",
+            factory=f"{HERE}.ensembles:BestOf",
+            params=params.BestOfParams,
+            summary="draws several texts and gives the likeliest",
+            ranks=True,
+        ),
+        StrategySpec(
+            name="majority",
+            factory=f"{HERE}.ensembles:Majority",
+            params=params.MajorityParams,
+            summary="draws several texts and gives the answer that most of them have",
+            reference="https://arxiv.org/abs/2203.11171",
+            ranks=True,
+        ),
+        StrategySpec(
+            name="mbr",
+            factory=f"{HERE}.ensembles:Mbr",
+            params=params.MbrParams,
+            summary="draws several texts and gives the one that agrees best with all",
+            reference="https://arxiv.org/abs/2005.10283",
+            ranks=True,
+        ),
     ]
 
 

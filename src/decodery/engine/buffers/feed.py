@@ -69,24 +69,23 @@ class Feed:
         logits = self._forward(starts, target - min(starts), 1)
         return logits[:, -1], [row for row, end in ends.items() if end == target]  # (R, 1, V) -> (R, V)
 
-    def window(self, unfinished: Sequence[int], count: int = 1) -> Tensor:
-        """(R, count, V) raw logits: of each unfinished row, those after its `count` newest tokens."""
-        ends = {row: self._end(row) for row in unfinished}
-        starts = self._ready([min(self._good[row], ends[row] - count) for row in unfinished], unfinished)
-        width = max(ends[row] - starts[row] for row in unfinished)
-        first = min(ends[row] - count - starts[row] for row in unfinished)
-        logits = self._forward(starts, width, width - first)  # (R, width - first, V)
-        places = [
-            (ends[row] - count - starts[row] - first) if row in ends else 0 for row in range(len(starts))
-        ]
-        if not any(places):
-            return logits[:, :count]
+    def window(self, unfinished: Sequence[int], counts: Sequence[int]) -> Tensor:
+        """(R, K, V) raw logits, K the greatest count: of each unfinished row r, those after its `counts[r]` newest
+        tokens; where a row has fewer than K, its last ones stand in for the rest."""
+        firsts = {row: self._end(row) - counts[row] for row in unfinished}
+        starts = self._ready([min(self._good[row], first) for row, first in firsts.items()], unfinished)
+        width = max(self._end(row) - starts[row] for row in unfinished)
+        skipped = min(first - starts[row] for row, first in firsts.items())
+        logits = self._forward(starts, width, width - skipped)  # (R, width - skipped, V)
+        count = max(counts[row] for row in unfinished)
+        places = [firsts[row] - starts[row] - skipped if row in firsts else 0 for row in range(len(starts))]
+        if not any(places) and logits.shape[1] == count:
+            return logits
         at = torch.tensor(places, device=logits.device).unsqueeze(1) + torch.arange(
             count, device=logits.device
         )
-        return logits.gather(
-            1, at.unsqueeze(-1).expand(-1, -1, logits.shape[-1])
-        )  # (R, W, V) -> (R, count, V)
+        at = at.clamp(max=logits.shape[1] - 1).unsqueeze(-1).expand(-1, -1, logits.shape[-1])  # (R, K, V)
+        return logits.gather(1, at)
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""
@@ -124,11 +123,11 @@ class Feed:
         self.close()
         self._states = States(layers)
 
-    def hidden(self) -> Tensor:
-        """(L, R, T, H): of every token that was fed, row by row, right-padded."""
+    def hidden(self, newest: int | None = None) -> Tensor:
+        """(L, R, T, H): of every token that was fed, row by row, right-padded; or of the `newest` alone."""
         if self._states is None or self._session is None:
             raise ModelError("no hidden states were kept", remedy="ask for them before the rows are finished")
-        return self._states.of_tokens(self.offsets, self._history.host_lengths)
+        return self._states.of_tokens(self.offsets, self._history.host_lengths, newest)
 
     def head(self, states: Tensor) -> Tensor:
         """(..., H) -> (..., V)."""

@@ -60,6 +60,10 @@ class Call:
                 [keys[row] for row in members],
                 take_rows(inputs, torch.tensor(members, device=device), len(origins)),
                 None if lengths is None else [lengths[row] for row in members],
+                {
+                    role: [texts[origins[row].prompt_index] for row in members]
+                    for role, texts in wishes.role_prompts.items()
+                },
                 [row * samples if use.spec.ranks else row for row in members],
                 stops,
                 self._seed,

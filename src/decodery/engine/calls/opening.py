@@ -48,6 +48,7 @@ class Opening:
     rows     the prompts, a line a row of the run
     keys     int64, the row keys of the default layout; `samples` how many results of a prompt are wanted
     kinds    int64, the prompt that each row comes from
+    role_prompts  what the rows of further models' runs begin with, by role, a line a row
     inputs   further inputs of the model, a line a row where they go with the rows
     stops    the stop rules as data
     """
@@ -63,6 +64,7 @@ class Opening:
         sample_indices: Sequence[int],
         inputs: Mapping[str, Any],
         encoder_lengths: Sequence[int] | None,
+        role_prompts: Mapping[str, Sequence[Sequence[int]]],
         samples: int,
         stops: Sequence[Step],
         seed: int | None,
@@ -103,6 +105,9 @@ class Opening:
             on_bad_row=pipeline.on_bad_row,
             observers=observers,
             roles=frozenset(setting.roles),
+            role_prompts=role_prompts,
+            model=model,
+            tokenizer=setting.tokenizer,
             opener=self._beside,
         )
 
@@ -146,6 +151,8 @@ class Opening:
             limits=limits,
             lockstep=False,
             on_bad_row=self._pipeline.on_bad_row,
+            model=model.facts,
+            tokenizer=self._setting.tokenizer,
         )
 
     def _feed(self, model: DecodableModel, history: History, limit: int | None, mask: Tensor | None) -> Feed:

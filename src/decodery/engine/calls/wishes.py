@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import Observer
@@ -22,6 +22,7 @@ class Wishes:
     logprobs: int | None = None
     return_scores: bool = False
     observers: Sequence[Observer] = ()
+    role_prompts: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
 
 
 def check_wishes(

@@ -41,8 +41,8 @@ class BoundPipeline:
     ) -> None:
         rectangle = compat == "hf"
         least = strategy_min_keep(use, facts)
-        self._plan = Plan(bind_steps(processors, facts, rectangle=rectangle, min_keep=least))
-        self._plan.fuse(use.spec.draw, host, facts.device, facts.prompt_lengths)
+        self.plan = Plan(bind_steps(processors, facts, rectangle=rectangle, min_keep=least))
+        self.plan.fuse(use.spec.draw, host, facts.device, facts.prompt_lengths)
         # Rules are built when first asked: a caller with conditions of his own need not give them their facts.
         self._stop_steps, self._facts, self._rectangle = stops, facts, rectangle
         self._stops: list[BoundStep] | None = None
@@ -50,12 +50,13 @@ class BoundPipeline:
         self._strategy, self._strategy_name = bind_strategy(use, facts), use.spec.name
         self._rows, self._prompt_length = prompt.shape
         self._seen = self._prompt_length
+        self._view: View | None = None
         self._steps = steps
 
     def __call__(self, input_ids: Tensor, logits: Tensor) -> Tensor:
         """(B, T) int64, (B, V) -> (B, V) scores; (T,) with (V,) gives (V,)."""
         view, rows = self._advance(input_ids, logits)
-        return self._plan(view, rows).reshape(logits.shape)
+        return self.plan(view, rows).reshape(logits.shape)
 
     def pick(self, input_ids: Tensor, logits: Tensor) -> Tensor:
         """(B, T) int64, (B, V) -> (B,) int64. Raises `BadRow`."""
@@ -66,7 +67,7 @@ class BoundPipeline:
             )
         view, rows = self._advance(input_ids, logits)
         step = self._seen - self._prompt_length
-        return choose(self._plan, self._strategy, self._facts.rng, view, rows, step)
+        return choose(self.plan, self._strategy, self._facts.rng, view, rows, step)
 
     def stopped(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(B, T) int64 with the newest token, (B, V) -> (B,) bool: which rows a stop rule ends. A rule's clock starts
@@ -95,10 +96,16 @@ class BoundPipeline:
     def _advance(self, input_ids: Tensor, logits: Tensor) -> tuple[View, Tensor]:
         ids, rows = as_batch(input_ids, logits)
         self._check_growth(ids, self._seen)
-        _observe(self._plan.observe, ids, self._seen)
-        self._steps += ids.shape[1] - self._seen
-        self._seen = ids.shape[1]
-        return whole_view(ids, self._prompt_length), rows
+        if self._view is None or ids.shape[1] > self._seen:
+            _observe(self.plan.observe, ids, self._seen)
+            if hasattr(self._strategy, "choose") and hasattr(self._strategy, "observe"):
+                _observe(self._strategy.observe, ids, self._seen)
+            self._steps += ids.shape[1] - self._seen
+            self._seen = ids.shape[1]
+            self._view = whole_view(ids, self._prompt_length)
+        else:
+            self._view.input_ids = ids
+        return self._view, rows
 
 
 def _observe(observe: Callable[[Tensor, Tensor], None], ids: Tensor, seen: int) -> None:

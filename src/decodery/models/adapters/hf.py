@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...contracts.errors import ModelError
+from ...contracts.errors import InvalidInput, ModelError
 from ...contracts.protocols import Capabilities, ModelFacts, Options
 from ..calling import Call, module_of, name_of, read_call
 from ..facts import facts_of
-from ..forward import Forward, one_by_one, refuse_mask, uniform_count
+from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
 from ..keeping.module import EvalMode
 from ..options import check_options, check_width, told_width
 
@@ -55,7 +56,8 @@ class HfModel:
     trusted = True  # transformers tests these classes itself: detection asks them nothing
 
     def __init__(self, model: Callable[..., Any], options: Options) -> None:
-        check_options(options, "hf")
+        check_options(options, "hf", ("cache",))
+        self.static = _is_static(options.get("cache", "dynamic"))
         module: Any = module_of(model)
         self.config: Any = getattr(module, "config", None)
         if self.config is None or not callable(getattr(self.config, "get_text_config", None)):
@@ -80,8 +82,11 @@ class HfModel:
         text = self.config.get_text_config(decoder=True)
         # A recurrent state is right for one new token a call only, and cannot go back.
         self.recurrent = bool(getattr(module, "_is_stateful", False))
-        cache = self.new_cache()
-        rewinds = not self.recurrent and keeps_everything(cache)
+        cache = self.new_cache(1)
+        everything = not self.recurrent and keeps_everything(cache)
+        # A gap in a row is hidden by the mask; the tokens after it know their place by position ids. A static cache
+        # has no room for gaps.
+        gaps = not self.static and {"attention_mask", "position_ids"} <= self.call.accepts
         self.attends = not _only_recurrent(cache)
         self.width = told_width(options)
         check_width(self.width, head_width(module), name_of(model))
@@ -91,37 +96,73 @@ class HfModel:
             Capabilities(
                 masks="attention_mask" in self.call.accepts,
                 select=True,
-                rewind="uniform" if rewinds else "none",
+                hidden=True,
+                rewind="none" if not everything else "ragged" if gaps else "uniform",
+                static=self.static,
             ),
             sources=[
                 s for s in (getattr(module, "generation_config", None), text, self.config) if s is not None
             ],
         )
 
+        self._facts = replace(
+            self._facts,
+            layers=getattr(text, "num_hidden_layers", None),
+            tied=bool(getattr(text, "tie_word_embeddings", False)),
+        )
+
     @property
     def facts(self) -> ModelFacts:
         return self._facts
 
-    def open(self, batch_size: int, length: int | None) -> HfSession:
-        return HfSession(self, batch_size)
+    def head(self, states: Tensor) -> Tensor:
+        """(..., H) -> (..., V): the output layer alone."""
+        module: Any = module_of(self.model)
+        logits: Tensor = module.get_output_embeddings()(states)
+        return logits if self.width is None else logits[..., : self.width]
 
-    def new_cache(self) -> Any:
+    def open(self, batch_size: int, length: int | None) -> HfSession:
+        return HfSession(self, batch_size, length)
+
+    def new_cache(self, length: int | None) -> Any:
         """What `generate` starts from: an empty cache whose layers follow the configuration."""
         # Late, to keep transformers out of the start-up of everything else.
-        from transformers.cache_utils import DynamicCache  # noqa: PLC0415
+        from transformers.cache_utils import DynamicCache, StaticCache  # noqa: PLC0415
 
-        return DynamicCache(config=self.config.get_text_config(decoder=True))
+        config = self.config.get_text_config(decoder=True)
+        if not self.static:
+            return DynamicCache(config=config)
+        room = length or self._facts.max_length
+        if room is None:
+            raise ModelError(
+                f"a static cache of {name_of(self.model)} needs to know how long the text can be",
+                remedy="give a stop rule max_new_tokens, or Decoder(max_length=...)",
+            )
+        return StaticCache(config=config, max_cache_len=room)
 
 
 class HfSession:
     """A cache of the model's own kind, the mask (B, T) if anything is padded, the next positions (B, 1)."""
 
-    def __init__(self, owner: HfModel, batch_size: int) -> None:
+    def __init__(self, owner: HfModel, batch_size: int, length: int | None = None) -> None:
         self._owner = owner
-        self._cache: Any = owner.new_cache()
+        self._cache: Any = owner.new_cache(length)
+        self._room, self._columns = (length or owner.facts.max_length or _FAR) if owner.static else _FAR, 0
         self._mask: Tensor | None = None
         self._next = torch.zeros(batch_size, 1, dtype=torch.long, device=owner.facts.device)
         self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
+        self._watched: tuple[int, ...] = ()
+        self._hidden: Tensor | None = None
+
+    def watch(self, layers: Sequence[int]) -> None:
+        """Keep the outputs of these layers from now on; 0 are the embeddings, -1 is the last layer after its norm."""
+        self._watched = tuple(layers)
+
+    def hidden(self) -> Tensor:
+        """(L, B, K, H): what the layers watched gave for the columns of the last call."""
+        if self._hidden is None:
+            raise ModelError("no layers were watched", remedy="call watch before the first forward")
+        return self._hidden
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64, (B, T) 0 on left padding -> (B, V)."""
@@ -161,24 +202,46 @@ class HfSession:
     def select(self, rows: Tensor) -> None:
         """(B',) int64: reorder, repeat or drop rows."""
         rows = rows.to(self._next.device)
-        self._cache.reorder_cache(rows)
+        if self._owner.static and len(rows) == len(self._next):
+            _reorder_in_place(self._cache, rows)
+        else:
+            self._cache.reorder_cache(rows)
         self._next = self._next[rows]
         self._mask = self._mask[rows] if self._mask is not None else None
 
     def rewind(self, counts: Tensor) -> None:
-        """(B,) int64, all equal: take that many tokens back."""
-        if self._owner.facts.capabilities.rewind == "none":
+        """(B,) int64: take that many tokens back; where the capability is "uniform", all equal."""
+        can = self._owner.facts.capabilities.rewind
+        if can == "none":
             raise ModelError(
                 f"the cache of {name_of(self._owner.model)} cannot take tokens back: it keeps a window or a "
                 "recurrent state, not all tokens",
                 remedy="adapter='stateless' can, at the price of feeding the whole context each step",
             )
-        count = uniform_count(counts)
+        if can == "ragged" and (self._mask is not None or len(set(counts.tolist())) > 1):
+            self._leave_gaps(counts.to(self._next.device))
+        elif count := uniform_count(counts):
+            self._mask = self._mask[:, :-count] if self._mask is not None else None
+            self._next = self._next - count
+            self._crop(count)
+
+    def _leave_gaps(self, counts: Tensor) -> None:
+        """(B,) int64: hide that many of each row's newest tokens. What is hidden in every row leaves the cache."""
+        mask = self._next.new_ones(len(counts), self._columns) if self._mask is None else self._mask
+        # Of a row that was rewound before, some of its newest columns are hidden already.
+        newer = mask.flip(1).cumsum(1).flip(1)  # (B, T): tokens from here to the end
+        mask = mask.masked_fill(newer <= counts.unsqueeze(1), 0)
+        kept = int((mask.any(0) * torch.arange(1, mask.shape[1] + 1, device=mask.device)).max())
+        self._crop(mask.shape[1] - kept)
+        mask = mask[:, :kept]
+        self._mask = None if bool(mask.all()) else mask
+        self._next = self._next - counts.unsqueeze(1)
+
+    def _crop(self, count: int) -> None:
         if count:
             # Negative: the number to remove, in every version of transformers.
             self._cache.crop(-count)
-            self._next = self._next - count
-            self._mask = self._mask[:, :-count] if self._mask is not None else None
+            self._columns -= count
 
     def close(self) -> None:
         self._cache = None
@@ -186,6 +249,8 @@ class HfSession:
 
     def _logits(self, ids: Tensor, positions: Tensor, columns: int, model_inputs: dict[str, Any]) -> Tensor:
         """(B, K) int64, (B, K) int64 -> (B, columns, V)."""
+        self._columns += ids.shape[1]
+        check_context(self._columns, self._room, self._owner.model)
         accepts, argument = self._owner.call.accepts, self._owner.cache_argument
         inputs: dict[str, Any] = {argument: self._cache, "use_cache": True, "return_dict": True}
         offered = {"attention_mask": self._mask, "position_ids": positions, "logits_to_keep": columns}
@@ -193,11 +258,30 @@ class HfSession:
             {name: value for name, value in offered.items() if name in accepts and value is not None}
         )
         inputs.update(model_inputs)
+        if self._watched:
+            inputs["output_hidden_states"] = True
         output: Any = self._forward.run(ids, inputs)
+        if self._watched:
+            self._hidden = torch.stack([output.hidden_states[layer] for layer in self._watched])
         self._cache = getattr(output, argument, self._cache)
         logits = self._forward.found_in(output, ids.shape[0], ids.shape[1])
         # A view would keep the logits of the whole prompt alive.
         return logits[:, -columns:].clone() if logits.shape[1] > columns else logits
+
+
+def _is_static(cache: object) -> bool:
+    """The option `cache`: "dynamic" grows with the text, "static" is allocated once. Raises `InvalidInput`."""
+    if cache not in ("dynamic", "static"):
+        raise InvalidInput(f"cache = {cache!r}", remedy="it is 'dynamic' or 'static'")
+    return cache == "static"
+
+
+def _reorder_in_place(cache: Any, rows: Tensor) -> None:
+    """(B,) int64: a static cache's tensors stay where they are."""
+    for layer in cache.layers:
+        for states in (getattr(layer, "keys", None), getattr(layer, "values", None)):
+            if isinstance(states, Tensor) and states.numel():
+                states.copy_(states.index_select(0, rows.to(states.device)))
 
 
 def head_width(module: Any) -> int | None:

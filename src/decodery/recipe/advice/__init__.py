@@ -7,6 +7,8 @@ from ..report import Problem, Problems
 from . import dead, endless, order
 from .chain import chain_of
 
+_MOST = 200  # steps of a list that are compared with one another
+
 
 def advise(examined: Examined) -> list[Problem]:
     """The warnings, in the order of the text; none where there are problems."""
@@ -14,11 +16,11 @@ def advise(examined: Examined) -> list[Problem]:
     if recipe is None or examined.root is None or checked.strategy is None:
         return []
     warnings = Problems()
-    processors = chain_of(recipe.processors, checked.uses["processors"], "processors")
-    stops = chain_of(recipe.stop, checked.uses["stop"], "stop")
+    processors = chain_of(recipe.processors[:_MOST], checked.uses["processors"][:_MOST], "processors")
+    stops = chain_of(recipe.stop[:_MOST], checked.uses["stop"][:_MOST], "stop")
     dead.under_argmax(recipe.strategy, checked.strategy, processors, warnings)
     dead.after_one_token(processors, warnings)
     dead.beside_a_tighter_one(processors, stops, warnings)
     order.surprises(processors, warnings)
-    endless.no_length_limit(stops, examined.root, warnings)
+    endless.no_length_limit(recipe.stop, examined.root, warnings)
     return sorted(warnings, key=lambda warning: (len(warning.notes), warning.line, warning.column))

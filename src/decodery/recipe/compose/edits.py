@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from ...contracts.errors import UnknownName
@@ -19,6 +21,7 @@ Kind = Literal["override", "patch"]
 _KEY = re.compile(
     r"\s*(?P<name>(?:[^\s/=#]+/)?[^\s/=#.]+)(?:#(?P<nth>[0-9]{1,6}))?(?:\.(?P<param>[^\s=#.]+))?\s*\Z"
 )
+_MOST_COMPARED = 100  # names that a misspelt one is compared with
 _MISSING = {
     "override": "add it to the recipe, which has: {have}",
     "patch": "add it with 'insert'; the recipe has: {have}",
@@ -145,16 +148,18 @@ def _set_top_level(root: MappingNode, target: Target, value: Node, names: Names,
 
 def _spots(root: MappingNode, name: str, names: Names) -> list[Spot]:
     wanted = _qualified(name, names)
-    return [
-        spot
-        for spot, used in _steps(root)
-        if used == name or (wanted is not None and _qualified(used, names) == wanted)
-    ]
-
-
-def _steps(root: MappingNode) -> list[tuple[Spot, str]]:
-    """Every step of the recipe with the name that it is written with."""
+    fits: dict[str, bool] = {name: True}
     found = []
+    for spot, used in _steps(root):
+        if used not in fits:
+            fits[used] = wanted is not None and _qualified(used, names) == wanted
+        if fits[used]:
+            found.append(Spot(*spot))
+    return found
+
+
+def _steps(root: MappingNode) -> Iterator[tuple[tuple[list[Node], int, str], str]]:
+    """Every step of the recipe with the name that it is written with."""
     for key in ("processors", "stop"):
         entry = root.get(key)
         if entry is not None and isinstance(entry.value, SequenceNode):
@@ -162,8 +167,7 @@ def _steps(root: MappingNode) -> list[tuple[Spot, str]]:
             for index, item in enumerate(items):
                 name = name_of(item)
                 if name is not None:
-                    found.append((Spot(items, index, key), name.text))
-    return found
+                    yield (items, index, key), name.text
 
 
 def _qualified(name: str, names: Names) -> str | None:
@@ -208,7 +212,7 @@ def _changed(
 
 def _report_missing(root: MappingNode, target: Target, names: Names, problems: Problems) -> None:
     name = target.name
-    have = list(dict.fromkeys(used for _, used in _steps(root)))
+    have = list(islice(dict.fromkeys(used for _, used in _steps(root)), _MOST_COMPARED))
     listed = ", ".join(have)
     if _qualified(name.text, names) is not None:
         message = f"the recipe has no step {name.text!r}"

@@ -11,7 +11,6 @@ from ..report import Problems, Source, Span
 from ..syntax.nodes import Budget, Entry, MappingNode, Node, ScalarNode, SequenceNode, is_refused
 from ..syntax.text import read
 from ..tree import parse
-from . import patch
 from .sources import Found, NotFound, fetch_base
 from .version import is_version
 
@@ -44,6 +43,9 @@ def compose(found: Found, host: Host, names: Names, problems: Problems) -> Compo
         change = file.root.get("patch")
         _lay(root, file.root)
         if change is not None and whole:
+            # lazy: few recipes have one
+            from . import patch  # noqa: PLC0415
+
             _mark(change.value, "patch")
             patch.apply(root, change.value, names, problems)
     return Composed(root, whole)
@@ -145,20 +147,24 @@ def _lay(root: MappingNode, layer: MappingNode) -> None:
     """Lay a file over what it extends: its keys replace those of the same name; requirements come together."""
     root.span = layer.span
     root.entries = [entry for entry in root.entries if entry.key.text not in _OWN]
+    places = {entry.key.text: place for place, entry in enumerate(root.entries)}
     for entry in layer.entries:
-        if entry.key.text in ("extends", "patch") and not entry.key.refused:
+        key = entry.key
+        place = None if key.refused else places.get(key.text)
+        if key.text in ("extends", "patch") and not key.refused:
             continue
-        old = None if entry.key.refused else root.get(entry.key.text)
-        if old is None:
+        if place is None:
             root.entries.append(entry)
-        elif entry.key.text == "requires" and _both_lists(old.value, entry.value):
-            old.value.items += entry.value.items  # type: ignore[union-attr]
+        elif key.text == "requires":
+            root.entries[place] = Entry(key, _together(root.entries[place].value, entry.value))
         else:
-            root.entries[root.entries.index(old)] = Entry(entry.key, entry.value)
+            root.entries[place] = entry
 
 
-def _both_lists(first: Node, second: Node) -> bool:
-    return isinstance(first, SequenceNode) and isinstance(second, SequenceNode)
+def _together(first: Node, second: Node) -> Node:
+    if isinstance(first, SequenceNode) and isinstance(second, SequenceNode):
+        return SequenceNode(second.span, [*first.items, *second.items])
+    return second
 
 
 def _mark(node: Node, layer: str) -> None:

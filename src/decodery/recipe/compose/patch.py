@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 from ...contracts.errors import UnknownName
 from ..names import Names
@@ -11,6 +11,7 @@ from ..report import Problems, Span
 from ..syntax.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode, is_refused
 from .edits import Spot, find, name_of, read_target, set_value
 
+MAX_CHANGES = 200
 _WHERE = ("after", "before", "at")
 _EXAMPLE = "write one change an item: '- set: {temperature: 1.2}' or '- drop: [top_k]'"
 _TARGET = "write NAME, NAME#2 for the second of that name, or NAME.PARAMETER"
@@ -33,6 +34,7 @@ def apply(root: MappingNode, patch: Node, names: Names, problems: Problems) -> N
 class _Patcher:
     def __init__(self, root: MappingNode, names: Names, problems: Problems) -> None:
         self.root, self.names, self.problems = root, names, problems
+        self.changes = 0
         self.operations: dict[str, Callable[[Entry, MappingNode, str], None]] = {
             "set": self._set,
             "drop": self._drop,
@@ -45,7 +47,7 @@ class _Patcher:
         if not isinstance(item, MappingNode) or not item.entries:
             self._complain(item.span, "a change is a mapping", _EXAMPLE, path)
             return
-        if not self._known_keys(item, path):
+        if not self._known_keys(item, path) or self._too_many(item, path):
             return
         found = [entry for entry in item.entries if entry.key.text in self.operations]
         if len(found) != 1:
@@ -55,6 +57,18 @@ class _Patcher:
             self._complain(span, f"{what}: {', '.join(self.operations)}", remedy, path)
             return
         self.operations[found[0].key.text](found[0], item, f"{path}.{found[0].key.text}")
+
+    def _too_many(self, item: MappingNode, path: str) -> bool:
+        """Each change looks through all steps, so there is an end to them."""
+        before = self.changes
+        for entry in item.entries:
+            value = entry.value
+            parts: Sized = value.items if isinstance(value, SequenceNode) else ()
+            self.changes += max(len(value.entries if isinstance(value, MappingNode) else parts), 1)
+        if before <= MAX_CHANGES < self.changes:
+            remedy = "write the steps out: a recipe that changes so much is one of its own"
+            self._complain(item.span, f"the patch has more than {MAX_CHANGES} changes", remedy, path)
+        return self.changes > MAX_CHANGES
 
     def _known_keys(self, item: MappingNode, path: str) -> bool:
         known = (*self.operations, *_WHERE)

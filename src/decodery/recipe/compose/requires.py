@@ -12,6 +12,7 @@ from ..report import Problems
 from ..syntax.nodes import Node, ScalarNode, SequenceNode, is_refused
 
 _LONGEST = 200
+_MOST = 100
 _EXAMPLE = 'write a package and its versions, for example "acme-decode>=0.3,<1"'
 
 
@@ -27,6 +28,11 @@ def required(node: Node, problems: Problems) -> tuple[tuple[str, ...], set[str]]
     absent: set[str] = set()
     for index, item in enumerate(node.items):
         if problems.full:
+            break
+        if index >= _MOST:
+            problems.add(
+                item.span, "requires", f"requires has more than {_MOST} packages", _EXAMPLE, "requires"
+            )
             break
         path = f"requires[{index}]"
         requirement = _requirement(item, path, problems)

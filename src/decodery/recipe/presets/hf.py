@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,37 +137,51 @@ def _read(given: list[Given], source: Source, host: Host, problems: Problems) ->
 
 
 def _strategy(reading: Reading, samples: bool) -> None:
-    """The mode that `GenerationConfig.get_generation_mode` finds."""
-    beams = reading.integer("num_beams", 1)
-    if beams < 1:
-        reading.problem("num_beams", f"num_beams = {beams}", "it is at least 1")
-    groups = reading.integer("num_beam_groups", 1)
-    alpha = reading.number("penalty_alpha", 0.0)
-    plain_name = "sample" if samples else "greedy"
-    name = plain_name
-    if reading.has("force_words_ids") or reading.has("constraints"):
-        name = "constrained_beam"
-    elif beams != 1:
-        name = "diverse_beam" if groups > 1 else "beam_sample" if samples else "beam"
-    elif reading.has("dola_layers"):
-        name = "dola"
-    elif reading.has("prompt_lookup_num_tokens"):
-        name = "prompt_lookup"
-    elif not samples and alpha > 0 and reading.integer("top_k", 50) > 1:
-        name = "contrastive"
-    keys = {key: key for key in STRATEGIES.get(name, ()) if reading.has(key)}
-    values = {key: reading.plain_value(key) for key in keys}
-    if not reading.strategy(name, values, keys) and "strategy" not in reading.fields:
-        reading.strategy(plain_name)
+    """The mode that `generate` finds; where nobody provides it, the plainer one that it builds on."""
+    beams = _beams(reading)
+    for name in _modes(reading, samples, beams):
+        keys = {key: key for key in STRATEGIES.get(name, ()) if reading.has(key)}
+        values = {key: reading.plain_value(key) for key in keys}
+        if name == "prompt_lookup" and samples:
+            values["do_sample"], keys["do_sample"] = True, "do_sample"
+        if reading.strategy(name, values, keys):
+            break
     reading.exact("do_sample", f"strategy: {reading.fields['strategy'].qualified}")
     for key in ("num_beams", "num_beam_groups", "num_return_sequences"):
-        if not reading.taken(key) and reading.integer(key, 1) == 1:
+        if reading.integer(key, 1) == 1:
             reading.exact(key, note="off")
     for key, why in _UNUSED.items():
-        if not reading.taken(key):
-            reading.exact(key, note=why)
+        reading.exact(key, note=why)
     if not reading.taken("num_return_sequences") and reading.has("num_return_sequences"):
         reading.to_call("num_return_sequences", "n", reading.integer("num_return_sequences"))
+
+
+def _beams(reading: Reading) -> int:
+    beams: int = reading.integer("num_beams", 1)
+    rows = reading.integer("num_return_sequences", 1)
+    if beams < 1:
+        reading.problem("num_beams", f"num_beams = {beams}", "it is at least 1")
+    elif 1 < beams < rows:
+        message = f"num_return_sequences = {rows}"
+        reading.problem("num_return_sequences", message, f"it is at most num_beams, {beams}")
+    return max(beams, 1)
+
+
+def _modes(reading: Reading, samples: bool, beams: int) -> Iterator[str]:
+    """Strategies, the best first; what the later ones do without is in the report."""
+    if reading.has("force_words_ids") or reading.has("constraints"):
+        yield "constrained_beam"
+    if beams > 1:
+        if reading.integer("num_beam_groups", 1) > 1:
+            yield "diverse_beam"
+        yield "beam_sample" if samples else "beam"
+    elif reading.has("dola_layers"):
+        yield "dola"
+    elif reading.has("prompt_lookup_num_tokens"):
+        yield "prompt_lookup"
+    elif not samples and reading.number("penalty_alpha", 0.0) > 0 and reading.integer("top_k", 50) > 1:
+        yield "contrastive"
+    yield "sample" if samples else "greedy"
 
 
 def _begin(reading: Reading) -> None:

@@ -83,11 +83,13 @@ def _order(reading: Reading) -> list[str]:
     else:
         return list(flags.DEFAULT_ORDER)
     names = [name for name in names if name]
-    known = [name for name in names if name in flags.SAMPLERS]
+    known = list(dict.fromkeys(name for name in names if name in flags.SAMPLERS))
     others = sorted({name for name in names if name not in flags.SAMPLERS})
-    reading.exact(key, note="the order of the steps") if not others else reading.dropped(
-        key, f"no step for {', '.join(others)[:60]}; the others come in this order"
-    )
+    if others:
+        reading.dropped(key, f"no step for {', '.join(others)[:60]}; the others come in this order")
+    elif len(known) < len(names):
+        reading.note(key, "approximated", "the order of the steps", "a sampler named twice runs once here")
+    reading.exact(key, note="the order of the steps")
     # adaptive-p chooses the token, so llama.cpp puts it last wherever it stands.
     return [
         *(name for name in known if name != "adaptive_p"),

@@ -6,7 +6,6 @@ and top_p; the customary one, temperature first, is assumed and said.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from ...host.registry import Host
@@ -111,7 +110,7 @@ def write(recipe: Recipe) -> Written:
     if not writing.has_stop("eos"):
         writing.note("(no eos)", None, "dropped", note="OpenAI always ends at the end of the text")
     writing.settings(keeps_stop_string=False)
-    return writing.finish(json.dumps(writing.keys, indent=2, ensure_ascii=False) + "\n")
+    return writing.json()
 
 
 FORMAT = Format("openai", "a request to OpenAI's completions or chat completions", read, write)

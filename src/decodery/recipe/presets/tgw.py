@@ -50,6 +50,17 @@ def _penalty(key: str, off: float) -> Knob:
     return Knob(key, (Key(key, key, NUMBER), _WINDOW), lambda value: value == off, off, _ALL)
 
 
+def _bans(value: object) -> object:
+    """ "15, 7": ids with commas between them."""
+    if not isinstance(value, str):
+        raise Refused("it is a text of token ids: 15, 7")
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 17 for part in parts):
+        raise Refused("it is a text of token ids: 15, 7")
+    return tuple((int(part),) for part in parts)
+
+
+BANS = Knob("bad_words", (Key("custom_token_bans", "bad_words_ids", Kind(_bans)),), lambda ids: not ids)
 DYNAMIC = "dynamic_temperature"
 ORDER: dict[str, Knob] = {
     "repetition_penalty": _penalty("repetition_penalty", 1.0),
@@ -117,7 +128,6 @@ KNOWN = {
     "guidance_scale": "it runs the model a second time: the strategy 'mix' does that",
     "negative_prompt": "it goes with guidance_scale",
     "grammar_string": "it constrains the text to a form: no step in the box does; a plugin can",
-    "custom_token_bans": "texts of ids; the step 'bad_words' takes lists of ids",
     "num_beams": "the strategy 'beam'",
     "length_penalty": "the strategy 'beam'",
     "early_stopping": "the strategy 'beam'",
@@ -155,6 +165,7 @@ def read(text: str, source: Source, host: Host) -> Read:
         note = "of new tokens; there it may count the prompt"
         reading.step("min_new_tokens", values, {"min_new_tokens": "min_length"}, note, "approximated")
     reading.exact("min_length", note="off")
+    reading.knob(BANS)
     for name in _order(reading):
         if name == DYNAMIC:
             _dynamic(reading)

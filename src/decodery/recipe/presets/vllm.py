@@ -6,7 +6,6 @@ The order is that of vLLM's V1 sampler. Where the file has neither a prompt nor 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from ...host.registry import Host
 from ..report import Problems, Source
 from .common.format import Format
 from .common.given import Given, from_json
-from .common.keys import FLAG, IDS, INTEGER, NUMBER, Key, Knob
+from .common.keys import FLAG, IDS, INTEGER, NUMBER, TEXTS, Key, Knob
 from .common.reading import Read, Reading
 from .common.writing import Writing, Written
 from .engines.requests import (
@@ -25,7 +24,6 @@ from .engines.requests import (
     MAX_TOKENS,
     PRESENCE,
     STOP,
-    TEMPERATURE,
     TOP_P,
     how_many,
     is_greedy,
@@ -42,15 +40,18 @@ COLDEST = 0.01
 DEFAULT_TOKENS = 16
 
 ALLOWED = Knob("allowed_tokens", (Key("allowed_token_ids", "ids", IDS),), lambda ids: not ids)
+BAD_WORDS = Knob("banned_tokens", (Key("bad_words", "banned_tokens", TEXTS),), lambda words: not words)
+THINKING = Knob("thinking_budget", (Key("thinking_token_budget", "budget", INTEGER),))
 MIN_TOKENS = Knob(
     "min_new_tokens", (Key("min_tokens", "min_new_tokens", INTEGER),), lambda least: least == 0, 0
 )
 REPETITION = Knob(
     "repetition_penalty",
-    (Key("repetition_penalty", "repetition_penalty", NUMBER, None, 0, 0.01, 2),),
+    (Key("repetition_penalty", "repetition_penalty", NUMBER),),
     lambda penalty: penalty == 1,
     1.0,
 )
+TEMPERATURE = Knob("temperature", (Key("temperature", "temperature", NUMBER),), lambda value: value == 1, 1.0)
 MIN_P = Knob("min_p", (Key("min_p", "min_p", NUMBER),), lambda p: p == 0, 0.0)
 TOP_K = Knob("top_k", (Key("top_k", "top_k", INTEGER),), lambda k: k in (-1, 0), 0)
 BEFORE = (BIAS, REPETITION, PRESENCE, FREQUENCY)
@@ -62,11 +63,9 @@ _ENGINE = "how the engine runs, not which token is taken"
 _SHAPE = "it constrains the text to a form: no step in the box does; a plugin can"
 KNOWN = {
     **ELSEWHERE,
-    "bad_words": "texts; the step 'bad_words' takes their token ids",
     "prompt_logprobs": "log-probabilities of prompts are not given here",
     "truncate_prompt_tokens": "the prompt is given at the call",
     "logits_processors": "functions, which no file can hold: Pipeline.add",
-    "thinking_token_budget": "the step 'thinking_budget' of decodery-samplers wants its open and close texts",
     **dict.fromkeys(
         ("detokenize", "skip_special_tokens", "spaces_between_special_tokens", "add_special_tokens"), _TEXT
     ),
@@ -101,11 +100,13 @@ def read(text: str, source: Source, host: Host) -> Read:
         draws = not is_greedy(reading, GREEDY_BELOW)
         how_many(reading)
     reading.knob(ALLOWED)
+    reading.knob(BAD_WORDS, "in whatever tokens they are spelt; vLLM looks at two spellings", "approximated")
     ids = reading.read("stop_token_ids", IDS, ())
     note = "it bans the end of the text, and there the stop_token_ids too" if ids else ""
     reading.knob(MIN_TOKENS, note, "approximated" if ids else "exact")
     for knob in BEFORE:
         reading.knob(knob)
+    reading.knob(THINKING, "between <think> and </think>, unless the step is told otherwise", "approximated")
     for knob in DRAWN:
         if draws:
             _drawn(reading, knob)
@@ -177,7 +178,16 @@ def write(recipe: Recipe) -> Written:
     writing = Writing(ENGINE, recipe)
     draws = write_strategy(writing)
     cold = {} if draws else {knob.step: "no effect: nothing is drawn" for knob in DRAWN}
-    order = (ALLOWED, MIN_TOKENS, BIAS, BIAS_BY_TEXT, *BEFORE[1:], *(DRAWN if draws else ()))
+    order = (
+        ALLOWED,
+        BAD_WORDS,
+        MIN_TOKENS,
+        BIAS,
+        BIAS_BY_TEXT,
+        *BEFORE[1:],
+        THINKING,
+        *(DRAWN if draws else ()),
+    )
     writing.processors(order, cold)
     if not writing.has_stop("eos"):
         writing.keys["ignore_eos"] = True
@@ -193,7 +203,7 @@ def write(recipe: Recipe) -> Written:
         writing.keys["include_stop_str_in_output"] = True
         writing.note("include_stop", True, "exact", "include_stop_str_in_output = true")
     writing.settings(keeps_stop_string=True)
-    return writing.finish(json.dumps(writing.keys, indent=2, ensure_ascii=False) + "\n")
+    return writing.json()
 
 
 FORMAT = Format("vllm", "vLLM's SamplingParams, or a request to its server", read, write)

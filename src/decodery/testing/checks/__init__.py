@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from . import choosing, declaration, follow, precision, rows, scores, state, stopping
+from . import (
+    choosing,
+    compiling,
+    declaration,
+    decoding,
+    follow,
+    models,
+    planning,
+    precision,
+    randomness,
+    recipes,
+    rows,
+    scores,
+    state,
+    stopping,
+    writing,
+)
 from .check import Check
 
 ALL: tuple[Check, ...] = (
     *declaration.CHECKS,
+    *writing.CHECKS,
     *scores.CHECKS,
     *precision.CHECKS,
     *rows.CHECKS,
@@ -14,4 +31,10 @@ ALL: tuple[Check, ...] = (
     *follow.CHECKS,
     *stopping.CHECKS,
     *choosing.CHECKS,
+    *randomness.CHECKS,
+    *decoding.CHECKS,
+    *compiling.CHECKS,
+    *planning.CHECKS,
+    *models.CHECKS,
+    *recipes.CHECKS,
 )

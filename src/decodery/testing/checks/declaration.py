@@ -1,43 +1,39 @@
-"""What a record promises before it meets a tensor: it builds, points at code, costs no torch, and is data."""
+"""What a record promises before it meets a tensor: it builds, points at code, and costs no torch."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from functools import lru_cache
 from itertools import takewhile
 
-from ...contracts.params import non_default_values
 from ...contracts.specs import StepSpec, resolve
-from ...contracts.steps import fill
+from ...host.doctor import pointers
 from ...host.loader import builtin_info, discover
 from ..case import Case
 from ..samples import score_rows
 from .check import check, require
 
 
-@check(remedy="give it parameters that fit, samples={name: {...}}, or mend the factory")
+@check("used", remedy="give it parameters that fit, samples={name: {...}}, or mend the factory")
 def builds(case: Case) -> None:
     """From default or sample parameters and the facts in `needs`, something callable."""
     for rows in score_rows("lm-like"):
         if isinstance(case.spec, StepSpec):
             made = case.bind(rows).instances
             require(all(map(callable, made)), f"is a {type(made[0]).__name__} that cannot be called")
-        else:
+        elif not getattr(case.spec, "roles", ()):  # further models come with a run
             strategy = case.strategy(rows)
             decodes = hasattr(strategy, "choose") or hasattr(strategy, "decode")
             require(decodes, "has neither choose nor decode")
 
 
-@check(remedy="write 'package.module:attribute' of something that can be called")
+@check("code", remedy="write 'package.module:attribute' of something that can be called")
 def points_at_code(case: Case) -> None:
     """Every string that names code names some."""
-    owner = f"{case.spec.name!r}"
-    resolve(case.spec.factory, owner)
-    if isinstance(case.spec, StepSpec) and case.spec.lowering is not None:
-        resolve(case.spec.lowering, owner)
+    for _, pointer in pointers(case.spec):
+        resolve(pointer, f"{case.spec.name!r}")
 
 
 @check("by_string", remedy="import torch only in the modules that factory strings name")
@@ -48,25 +44,16 @@ def imports_without_torch(case: Case) -> None:
     require(not loaded, f"is declared in {', '.join(modules)}: importing that {loaded}")
 
 
-@check("params", remedy="let every field take its own value back: a validator must accept what it returned")
-def params_round_trip(case: Case) -> None:
-    """What a pipeline writes to YAML reads back as the same parameters."""
-    written = non_default_values(case.params)
-    text = json.dumps(written)
-    for values in (written, json.loads(text)):
-        again = fill(case.spec, values)
-        require(again == case.params, f"has parameters {case.params}, which read back as {again}")
-
-
 def _declaring_modules(case: Case) -> set[str]:
     """The installed entry point that is nearest to the factory, and where the params class lives."""
-    factory = str(case.spec.factory).partition(":")[0]
+    factory = next(str(value) for field, value in pointers(case.spec) if field == "factory").partition(":")[0]
     points = [info.module.partition(":")[0] for info in (builtin_info(), *discover(None))]
     depth = {point: _shared_packages(point, factory) for point in points}
     nearest = {point for point in points if depth[point] == max(depth.values()) > 0}
     # A package that nobody installed has no entry point to ask; its own __init__ runs in any case.
     modules = nearest or {factory.partition(".")[0]}
-    return modules | ({case.spec.params.__module__} if case.spec.params is not None else set())
+    params = getattr(case.spec, "params", None)
+    return modules | ({params.__module__} if params is not None else set())
 
 
 def _shared_packages(first: str, second: str) -> int:
@@ -109,4 +96,4 @@ def _heavy_after(modules: tuple[str, ...], path: tuple[str, ...]) -> str:
     return f"fails: {last}"
 
 
-CHECKS = (builds, points_at_code, imports_without_torch, params_round_trip)
+CHECKS = (builds, points_at_code, imports_without_torch)

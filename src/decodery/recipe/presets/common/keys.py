@@ -43,12 +43,25 @@ class Key:
     def read(self, value: object) -> object:
         """The parameter. Raises `Refused`."""
         found = self.kind.read(value)
+        numbers = [bias for _, bias in found] if isinstance(found, tuple) and self._is_bounded() else [found]
+        if any(isinstance(n, (int, float)) and not self.least <= n <= self.most for n in numbers):
+            raise Refused(f"it is from {self.least:g} to {self.most:g}")
         return _scaled(found, self.scale) if self.scale and isinstance(found, float) else found
 
     def write(self, value: object) -> object:
         """The key's value. Raises `CannotWrite`."""
         found = self.kind.write(value)
         return _scaled(found, -self.scale) if self.scale and isinstance(found, float) else found
+
+    def within(self, value: Any) -> Any:
+        """A written value, each of its numbers moved to what the engine takes."""
+        if isinstance(value, dict):
+            return {key: self.within(item) for key, item in value.items()}
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return min(max(value, self.least), self.most) if is_number and self._is_bounded() else value
+
+    def _is_bounded(self) -> bool:
+        return (self.least, self.most) != (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, slots=True)

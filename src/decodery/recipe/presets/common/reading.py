@@ -166,6 +166,8 @@ class Reading:
         found = self._made(name, values or {}, keys or {}, self._names.strategy, "strategy")
         if found is None:
             return False
+        for key in (keys or {}).values():
+            self._report.pop(key, None)  # what a strategy that is not here would have done with it
         self.fields["strategy"] = StrategyUse(found.spec, found.params, found.qualified)
         self._reported(f"strategy: {found.qualified}", found.params, keys or {}, note, "exact")
         return True
@@ -176,19 +178,10 @@ class Reading:
         if seed is None or seed in none:
             self.exact(key, note="a new seed for every run")
             return
-        if not 0 <= seed <= MAX_SEED:
-            self.note(
-                key,
-                "approximated",
-                f"seed: {seed % 2**64}",
-                "modulo 2**64; and numbers are drawn otherwise here",
-            )
-        else:
-            self.note(
-                key, "approximated", f"seed: {seed}", "repeats a run, but numbers are drawn otherwise here"
-            )
+        seed %= MAX_SEED + 1  # to an engine in C -5 is 2**64 - 5
+        self.note(key, "approximated", f"seed: {seed}", "repeats a run, but numbers are drawn otherwise here")
         use: StrategyUse = self.fields["strategy"]
-        self.fields["strategy"] = StrategyUse(use.spec, use.params, use.qualified, seed % 2**64)
+        self.fields["strategy"] = StrategyUse(use.spec, use.params, use.qualified, seed)
 
     def to_call(self, key: str, argument: str, value: object) -> None:
         """Something that is said at the call and not in a recipe."""
@@ -265,7 +258,7 @@ class Reading:
             )
         keys_given = [key for key in dict.fromkeys(keys.values()) if self.has(key)]
         for key in keys_given or list(keys.values())[:1]:
-            by_default = "" if keys_given else f"{self.engine}'s default"
+            by_default = "" if keys_given else f"the default of {self.engine}"
             self.note(key, status, written, "; ".join(filter(None, (by_default, note))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from ....contracts.params import non_default_values, param_values
 from ....contracts.steps import Step
 from ...syntax.write import plain
 from .carried import Carried, Status, spelled
-from .keys import CannotWrite, Key, Knob
+from .keys import CannotWrite, Knob
 from .making import field_of
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ class Writing:
         if recipe.compat == "hf" and self.engine != "transformers":
             self.note("compat", "hf", "dropped", note=f"{self.engine} has its own layout; {draws}")
 
+    def json(self) -> Written:
+        """The keys as one JSON object; what cannot be seen is written as an escape."""
+        text = json.dumps(self.keys, indent=2, ensure_ascii=False)
+        seen = (char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+        return self.finish("".join([*seen, "\n"]))
+
     def finish(self, text: str) -> Written:
         return Written(text, tuple(self.report))
 
@@ -126,7 +133,10 @@ class Writing:
             field = field_of(step.spec, key.param, index)
             left.pop(field, None)
             if values.get(field) is not None and (index == 0 or values[field] != key.default):
-                keys[key.name] = _within(key, key.write(values[field]), notes)
+                found = key.write(values[field])
+                keys[key.name] = key.within(found)
+                if keys[key.name] != found:
+                    notes.append(f"{self.engine} takes {key.least:g} to {key.most:g}")
         for param, wanted in knob.fixed.items():
             field = field_of(step.spec, param)
             left.pop(field, None)
@@ -136,18 +146,6 @@ class Writing:
                 )
         notes += [f"{field}: {spelled(plain(value))} is lost" for field, value in left.items()]
         return keys, notes
-
-
-def _within(key: Key, value: Any, notes: list[str]) -> Any:
-    """`value`, moved to what the engine takes."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if value < key.least:
-            notes.append(f"{spelled(value)} is below the least that it takes")
-            return key.least
-        if value > key.most:
-            notes.append(f"{spelled(value)} is above the most that it takes")
-            return key.most
-    return value
 
 
 def _shown(step: Step) -> object:

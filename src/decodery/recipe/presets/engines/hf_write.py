@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from ....contracts.params import param_values
+from ....contracts.params import non_default_values, param_values
 from ...syntax.write import plain
+from ..common.carried import spelled
 from ..common.keys import ANY, Key, Knob
+from ..common.making import field_of
 from ..common.writing import Writing, Written
 from .hf_keys import (
     DEFAULT_NEW_TOKENS,
@@ -38,7 +39,7 @@ def write(recipe: Recipe) -> Written:
         writing.note(
             "compat", None, "approximated", note="generate draws from torch's generator, row by row otherwise"
         )
-    return writing.finish(json.dumps(writing.keys, indent=2, ensure_ascii=False) + "\n")
+    return writing.json()
 
 
 _MARKS = tuple(
@@ -51,21 +52,36 @@ def _write_strategy(writing: Writing) -> bool:
     """Write the mode -> whether it samples."""
     use = writing.recipe.strategy
     name = use.spec.name
-    samples = name in ("sample", "beam_sample")
+    samples = name in ("sample", "beam_sample") or bool(getattr(use.params, "do_sample", False))
     writing.keys["do_sample"] = samples
-    values = {key: value for key, value in param_values(use.params).items() if value is not None}
     if name in ("greedy", "sample"):
         writing.note("strategy", name, "exact", f"do_sample = {str(samples).lower()}")
-    elif name in STRATEGIES and set(values) <= set(STRATEGIES[name]):
-        writing.keys.update({key: plain(value) for key, value in values.items()})
-        writing.note("strategy", name, "exact", ", ".join(values))
+    elif name in STRATEGIES:
+        _write_parameters(writing)
     else:
-        writing.note("strategy", name, "dropped", "greedy", "generate has no such strategy")
+        writing.keys["do_sample"] = samples = False
+        writing.note("strategy", name, "dropped", "greedy", "a generation config has no such strategy")
     if use.seed is not None:
         writing.note(
             "strategy.seed", use.seed, "dropped", note=f"before generate: torch.manual_seed({use.seed})"
         )
     return samples
+
+
+def _write_parameters(writing: Writing) -> None:
+    use = writing.recipe.strategy
+    values, left = param_values(use.params), non_default_values(use.params)
+    written = {}
+    for key in STRATEGIES[use.spec.name]:
+        field = field_of(use.spec, key)
+        left.pop(field, None)
+        if values.get(field) is not None:
+            written[key] = plain(values[field])
+    left.pop("do_sample", None)
+    writing.keys.update(written)
+    lost = "; ".join(f"{field}: {spelled(plain(value))} is lost" for field, value in left.items())
+    into = ", ".join(f"{key} = {spelled(value)}" for key, value in written.items())
+    writing.note("strategy", use.spec.name, "approximated" if lost else "exact", into, lost)
 
 
 def _pack_watermark(writing: Writing) -> None:

@@ -11,8 +11,8 @@ from . import llama_flags as flags
 from .words import Word
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "'": "'", '"': '"', "\\": "\\"}
-_ESCAPE = re.compile(r"\\(?:([nrt'\"\\])|x([0-9A-Fa-f]{2}))")
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"'": b"'", b'"': b'"', b"\\": b"\\"}
+_ESCAPE = re.compile(rb"\\(?:([nrt'\"\\])|x([0-9A-Fa-f]{2}))")
 
 
 def given(words: list[Word], problems: Problems) -> tuple[list[Given], list[Given], list[Word]]:
@@ -72,4 +72,6 @@ def _number(text: str) -> object:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda m: _ESCAPES[m[1]] if m[1] else chr(int(m[2], 16)), text)
+    # In bytes, as llama.cpp has it: "\\xe2\\x82\\xac" is one character.
+    raw = _ESCAPE.sub(lambda m: _ESCAPES[m[1]] if m[1] else bytes([int(m[2], 16)]), text.encode())
+    return raw.decode(errors="replace")

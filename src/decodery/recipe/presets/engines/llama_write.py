@@ -172,4 +172,8 @@ def _quoted(value: object) -> str:
         return str(value)
     for char, escape in (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
         value = value.replace(char, escape)
-    return shlex.quote(value)
+    return shlex.quote("".join(char if char.isprintable() else _bytes(char) for char in value))
+
+
+def _bytes(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode())

@@ -1,0 +1,3 @@
+#define DECODERY_ISA avx2
+#define DECODERY_LANES 8
+#include "loops.inc"

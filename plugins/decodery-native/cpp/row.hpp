@@ -1,0 +1,81 @@
+// One row's candidates: collected from the whole row, then cut by a chain of rules.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "isa.hpp"
+
+namespace decodery {
+
+enum class Kind : int32_t { temperature, renormalise, k, mass, ratio, floor, eta, sigma, typical };
+
+struct Part {
+    Kind kind;
+    double value;
+    int64_t min_keep;
+};
+
+struct Scores {
+    const void* data;
+    bool bf16;
+    int64_t count;
+    float at(int64_t i) const {
+        return bf16 ? from_bf16(static_cast<const uint16_t*>(data)[i]) : static_cast<const float*>(data)[i];
+    }
+};
+
+// The margins of decodery.kernels.certificate, handed over so that they are written down once.
+struct Margins {
+    double race, mass, ratio, floor, entropy, sigma, weight, loose;
+};
+
+struct Row {
+    std::vector<float> values;    // descending
+    std::vector<int32_t> ids;
+    std::vector<uint8_t> unsure;  // rounding could decide whether the token stays
+    bool flagged = false;         // the reference must decide the row
+    bool outgrown = false;        // more tokens stay than are looked at here
+    bool loose = false;           // a map may have rounded otherwise than the step would
+    bool doubt = false;           // some token is unsure
+
+    int64_t size() const { return static_cast<int64_t>(values.size()); }
+    void weights(std::vector<double>& out) const;  // exp(value - best), the difference in float32
+    void keep(const std::vector<uint8_t>& kept);   // drop the others
+};
+
+// Buffers that are used again for every row of a thread.
+struct Scratch {
+    std::vector<float> maxima, order;
+    std::vector<uint64_t> keys;
+    std::vector<double> weights, distance;
+    std::vector<int32_t> places;
+    std::vector<uint8_t> kept;
+};
+
+// What is known of the whole row.
+struct Whole {
+    const Scores* scores;
+    const Loops* loops;
+    float best = 0;         // as it is in the row
+    double temperature = 1;  // product of the temperatures so far
+    bool complete = false;  // the candidates are all that is left of it
+    bool have_mass = false, have_spread = false;
+    Sums sums{};
+    Sums spread{};
+
+    double log_mass();
+    double entropy();
+    double deviation();
+};
+
+// Everything of at least `threshold`, sorted: value descending, id ascending. False where that is more than `most`.
+bool collect(const Scores& scores, float threshold, int64_t most, Scratch& scratch, Row& row);
+
+// The chain, whose first truncation needs `whole`. Fills `row`.
+void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops& loops, const Margins& margins,
+               Scratch& scratch, Row& row);
+
+// rules.cpp: one truncation each; `whole` is asked only while it is not complete.
+void cut(Row& row, Whole& whole, const Part& part, const Margins& margins, Scratch& scratch);
+
+}  // namespace decodery

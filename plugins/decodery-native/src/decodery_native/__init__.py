@@ -1,0 +1,1 @@
+"""decodery's kernels for the CPU, in C++."""

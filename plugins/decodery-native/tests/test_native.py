@@ -1,0 +1,133 @@
+"""The C++ kernels: every instruction set, both dtypes, threads, and torch's generator from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from decodery import Pipeline
+from decodery.contracts.lowering import Map, Truncation
+from decodery.kernels.edits import edit
+from decodery.kernels.torch_backend import TorchBackend
+
+native = pytest.importorskip("decodery_native.backend", reason="decodery-native was not built")
+CHAINS: list[tuple[Any, ...]] = [
+    (Map("temperature", 0.8), Truncation("k", 50), Truncation("mass", 0.95)),
+    (Truncation("mass", 0.9),),
+    (Truncation("ratio", 0.05), Map("renormalise")),
+    (Truncation("floor", 1e-3, 3), Truncation("sigma", 1.5)),
+    (Truncation("eta", 1e-3),),
+    (Truncation("sigma", 2.0),),
+    (Truncation("typical", 0.8, 2), Map("temperature", 1.5), Truncation("mass", 0.7)),
+]
+
+
+def rows(count: int, vocab: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    ranks = torch.stack([torch.randperm(vocab, generator=generator) for _ in range(count)]) + 1.0
+    return -1.6 * ranks.log() + 0.5 * torch.randn(count, vocab, generator=generator)
+
+
+def sets() -> list[str]:
+    """The instruction sets that this processor runs."""
+    found = []
+    for isa in ("plain", "avx2", "avx512"):
+        try:
+            native.NativeBackend(isa)._chain(CHAINS[1])
+            found.append(isa)
+        except ValueError:
+            pass
+    return found
+
+
+@pytest.mark.parametrize("isa", sets())
+@pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: " ".join(part.kind for part in chain))
+def test_every_instruction_set_draws_what_torch_draws(isa: str, chain: tuple[Any, ...]) -> None:
+    compared = 0
+    for vocab in (19, 1000, 4099, 32_000):
+        ours, theirs = (
+            drawn(backend, vocab, chain) for backend in (native.NativeBackend(isa), TorchBackend())
+        )
+        assert torch.equal(ours[-1], theirs[-1]), "the generator stands elsewhere"
+        for (tokens, flags), (expected, doubts) in zip(ours[:2], theirs[:2], strict=True):
+            trusted = (flags == 0) & ~doubts
+            assert torch.equal(tokens[trusted], expected[trusted])
+            compared += int(trusted.sum())
+    assert compared > 20
+
+
+def drawn(backend: Any, vocab: int, chain: tuple[Any, ...]) -> tuple[Any, Any, torch.Tensor]:
+    """The row generator's draw, torch.multinomial's, and where its generator stands then."""
+    scores = rows(5, vocab, vocab)
+    uniform = torch.rand(5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(7)
+    by_row = backend.draw_row(backend.truncate(scores, chain, 512), uniform)
+    by_race = backend.draw_torch(backend.truncate(scores, chain, 512), vocab, generator)
+    return by_row, by_race, generator.get_state()
+
+
+@pytest.mark.parametrize("strategy", ["sample", "greedy"])
+def test_bfloat16_rows_are_the_same_rows_in_float32(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DECODERY_KERNELS", "native")
+    logits = rows(6, 5003, 1).bfloat16()
+    ids = torch.zeros(6, 1, dtype=torch.int64)
+    for steps in (
+        (("top_k", 40), ("top_p", 0.9)),
+        (("typical_p", 0.9),),
+        (("min_p", 0.1), ("temperature", 2.0)),
+    ):
+        pipe = Pipeline().with_strategy(strategy, **({"seed": 4} if strategy == "sample" else {}))
+        for name, value in steps:
+            pipe = pipe.add(name, value)
+        assert torch.equal(pipe.pick(ids, logits), pipe.pick(ids, logits.float()))
+
+
+def test_threads_share_the_rows_and_change_nothing() -> None:
+    scores, chain = rows(23, 3001, 2), CHAINS[0]
+    uniform = torch.rand(23, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    backend, before = native.NativeBackend(), torch.get_num_threads()
+    try:
+        answers = []
+        for threads in (1, 4):
+            torch.set_num_threads(threads)
+            answers.append(backend.draw_row(backend.truncate(scores, chain, 64), uniform)[0])
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*answers)
+
+
+def test_a_row_without_a_best_token_is_flagged() -> None:
+    scores = torch.zeros(4, 200)
+    scores[0] = -torch.inf
+    scores[1, 150] = torch.nan
+    scores[2, 7] = torch.inf
+    backend = native.NativeBackend()
+    _, flags = backend.draw_row(
+        backend.truncate(scores, CHAINS[0], 64), torch.full((4,), 0.5, dtype=torch.float64)
+    )
+    assert (flags[:3] == 1).all()
+    assert torch.equal(backend.argmax(scores), scores.argmax(-1))
+
+
+@pytest.mark.parametrize("mode", ["add", "set", "scale_by_sign"])
+def test_edits_are_torchs_bit_for_bit(mode: Any) -> None:
+    generator = torch.Generator().manual_seed(5)
+    for shape in ((3, 8), (1, 8)):
+        for width in (1, 8):
+            ids = torch.stack([torch.randperm(40, generator=generator)[:8] for _ in range(shape[0])]) - 4
+            values = torch.rand(shape[0], width, generator=generator) + 0.5
+            ours, theirs = (torch.randn(3, 30, generator=torch.Generator().manual_seed(9)) for _ in range(2))
+            native.NativeBackend().edit(ours, ids, values, mode)
+            edit(theirs, ids, values, mode)
+            assert torch.equal(ours, theirs)
+
+
+def test_what_it_cannot_run_it_says() -> None:
+    backend = native.NativeBackend()
+    assert "callable" in backend.refuses((Truncation("custom", keep=lambda log_probs: log_probs),))
+    assert "each row" in backend.refuses((Map("temperature", torch.ones(2)), Truncation("k", 5)))
+    assert "too wide" in backend.refuses((Truncation("k", 100_000),))
+    assert backend.refuses((Map("temperature", 0.5),))
+    assert native.why_not() == ""

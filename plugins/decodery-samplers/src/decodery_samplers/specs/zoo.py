@@ -1,0 +1,152 @@
+"""The seven of logits-processor-zoo, as records."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from decodery.contracts.params import (
+    FiniteFloat,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Probability,
+    alias,
+    params,
+)
+from decodery.contracts.specs import StepSpec
+
+from .traits import HISTORY, READS_TEXT
+from .types import Text, Texts, Tokens
+
+HERE = "decodery_samplers.zoo"
+SOURCE = "https://github.com/NVIDIA/logits-processor-zoo"
+
+
+@params
+class GenLengthParams:
+    factor: Annotated[FiniteFloat, alias("boost_factor")] = 0.0
+    power: Annotated[NonNegativeFloat, alias("p")] = 2.0
+    complete_sentences: bool = False
+    token: Annotated[Tokens, alias("boost_token_str")] = ()
+
+
+@params
+class CitePromptParams:
+    boost: Annotated[FiniteFloat, alias("boost_factor")] = 1.0
+    boost_eos: bool = True
+    conditional: Annotated[FiniteFloat, alias("conditional_boost_factor")] = 0.0
+
+
+@params
+class ForceLastPhraseParams:
+    phrase: Text
+
+
+@params
+class TriggerPhraseParams:
+    phrase: Text
+    trigger: Annotated[Tokens, alias("trigger_token_phrase")] = ()
+    trigger_time: NonNegativeFloat | None = None
+    count: Annotated[PositiveInt, alias("trigger_count")] = 1
+    after: Annotated[bool, alias("trigger_after")] = False
+
+
+@params
+class MultipleChoiceParams:
+    choices: Annotated[Texts, Field(min_length=1)] = ("1", "2", "3", "4")
+    delimiter: Text = "."
+    boost_first_words: FiniteFloat = 0.0
+
+
+@params
+class MaxTimeEosParams:
+    max_time: NonNegativeFloat
+    complete_sentences: bool = False
+    token: Annotated[Tokens, alias("boost_token_str")] = ()
+
+
+@params
+class PreventHallucinationParams:
+    min_p: Annotated[Probability, alias("minp")] = 0.4
+    tolerate: NonNegativeInt = 1
+    phrase: Text = "...I don't know actually.\n"
+
+
+def zoo() -> list[StepSpec]:
+    return [
+        StepSpec(
+            name="gen_length",
+            role="processor",
+            factory=f"{HERE}.endings:GenLength",
+            params=GenLengthParams,
+            summary="makes the end of the text likelier, or less likely, with every token",
+            reference=SOURCE,
+            needs=frozenset({"tokenizer", "eos", "prompt_lengths"}),
+            traits=HISTORY,
+            aliases=("GenLengthLogitsProcessor",),
+        ),
+        StepSpec(
+            name="cite_prompt",
+            role="processor",
+            factory=f"{HERE}.from_prompt:CitePrompt",
+            params=CitePromptParams,
+            summary="makes the tokens of the prompt likelier",
+            reference=SOURCE,
+            needs=frozenset({"eos", "prompt_lengths"}),
+            traits=HISTORY,
+            aliases=("CiteFromPromptLogitsProcessor",),
+        ),
+        StepSpec(
+            name="force_last_phrase",
+            role="processor",
+            factory=f"{HERE}.forced_phrases:ForceLastPhrase",
+            params=ForceLastPhraseParams,
+            summary="writes a phrase before the end of the text",
+            reference=SOURCE,
+            needs=frozenset({"tokenizer", "eos"}),
+            aliases=("ForceLastPhraseLogitsProcessor",),
+        ),
+        StepSpec(
+            name="trigger_phrase",
+            role="processor",
+            factory=f"{HERE}.forced_phrases:TriggerPhrase",
+            params=TriggerPhraseParams,
+            summary="writes a phrase in the place of a token, after it, or after some time",
+            reference=SOURCE,
+            needs=frozenset({"tokenizer"}),
+            aliases=("TriggerPhraseLogitsProcessor",),
+        ),
+        StepSpec(
+            name="multiple_choice",
+            role="processor",
+            factory=f"{HERE}.from_prompt:MultipleChoice",
+            params=MultipleChoiceParams,
+            summary="bans all tokens but the labels of some choices",
+            reference=SOURCE,
+            needs=frozenset({"tokenizer", "prompt_lengths"}),
+            traits=READS_TEXT,
+            aliases=("MultipleChoiceLogitsProcessor",),
+        ),
+        StepSpec(
+            name="max_time_eos",
+            role="processor",
+            factory=f"{HERE}.endings:MaxTimeEos",
+            params=MaxTimeEosParams,
+            summary="ends the text after so many seconds, with the end-of-sequence token",
+            reference=SOURCE,
+            needs=frozenset({"tokenizer", "eos", "prompt_lengths"}),
+            # Not stateless: the same call has another answer later.
+            traits=frozenset({"ragged", "reads_history"}),
+            aliases=("MaxTimeLogitsProcessor",),
+        ),
+        StepSpec(
+            name="prevent_hallucination",
+            role="processor",
+            factory=f"{HERE}.forced_phrases:PreventHallucination",
+            params=PreventHallucinationParams,
+            summary="writes a phrase when the best token was unlikely too often",
+            reference=SOURCE,
+            needs=frozenset({"tokenizer"}),
+            aliases=("PreventHallucinationLogitsProcessor",),
+        ),
+    ]

@@ -1,0 +1,43 @@
+"""End-of-sequence tokens in rows that are too short to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class EarlyEnds:
+    """Bans `eos` in rows of less than `least` tokens beyond their prompts (`prompt_lengths` None: prompt included)."""
+
+    def __init__(self, eos: Sequence[int], least: int, prompt_lengths: Tensor | None) -> None:
+        self._eos, self._least, self._prompt_lengths = torch.tensor([list(eos)]), least, prompt_lengths
+        self._values = torch.tensor([[-torch.inf]])
+
+    def select(self, rows: Tensor) -> None:
+        """(R',) int64."""
+        self._prompt_lengths = None if self._prompt_lengths is None else self._prompt_lengths[rows]
+
+    def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, T) int64, (R,) int64 -> (R, E) int64, (1, 1) float32."""
+        length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
+        return torch.where((length < self._least).unsqueeze(1), self._eos, -1), self._values  # (R, 1), (1, E)
+
+
+class AtBegin:
+    """Bans tokens in rows of exactly `begin` (R,) int64 tokens. `greatest`: a vocabulary without it is the step's own
+    affair."""
+
+    def __init__(self, tokens: Sequence[int], begin: Tensor) -> None:
+        self.greatest = max(tokens)
+        self._tokens, self._begin = torch.tensor([list(tokens)]), begin
+        self._values = torch.tensor([[-torch.inf]])
+
+    def select(self, rows: Tensor) -> None:
+        """(R',) int64."""
+        self._begin = self._begin[rows]
+
+    def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, T) int64, (R,) int64 -> (R, E) int64, (1, 1) float32."""
+        return torch.where((lengths == self._begin).unsqueeze(1), self._tokens, -1), self._values

@@ -24,7 +24,8 @@ FLOORS = {
 }
 # The one lazy import upward: `Recipe.pipeline()` is where a reader of recipes expects the way on.
 UPWARD = {("recipe", "engine")}
-FILES = sorted(SOURCE.rglob("*.py"))
+# What `plugins new` writes is an outsider's package.
+FILES = sorted(path for path in SOURCE.rglob("*.py") if "scaffold" not in path.parts)
 
 
 def module_of(path: Path) -> str:

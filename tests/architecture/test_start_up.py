@@ -20,6 +20,10 @@ COMMANDS = [
     (["recipe", "check", "--help"], ("pydantic", "rich", "yaml", *PLUGINS)),
     (["plugins", "list"], ("pydantic", "rich", "yaml", "decodery.builtin", "decodery.cli.generate")),
     (["recipe", "check", str(RECIPE)], ("rich", "decodery.engine", "decodery.cli.plugins")),
+    (
+        ["recipe", "export", str(RECIPE), "--to", "llama.cpp"],
+        ("rich", "decodery.engine", "decodery.cli.plugins"),
+    ),
 ]
 """Command line, and what it must not import besides what is heavy."""
 DEMO = "decodery_demo"

@@ -91,6 +91,10 @@ def build(steps):
             "padding": None,
             "prompt_lengths": torch.tensor([0]),
             "tokenizer": Letters(),
+            "encoder_ids": torch.tensor([[3, 1, 2], [1, 5, 0]]),
+            "encoder_lengths": None,
+            "prompt_index": torch.tensor([0, 1]),
+            "limits": None,
             **facts,
         }
         spec = steps[name]

@@ -65,6 +65,53 @@ CASES = {
         )
         for n in (1, 3)
     },
+    **{
+        f"min_length-{n}": (
+            "min_length",
+            {"min_length": n},
+            _same_ids(hf.MinLengthLogitsProcessor(n, list(EOS))),
+        )
+        for n in (3, 8)
+    },
+    "forced_bos": ("forced_bos", {"token_id": 4}, _same_ids(hf.ForcedBOSTokenLogitsProcessor(4))),
+    **{
+        f"forced_eos-{n}": (
+            "forced_eos",
+            {"token_ids": list(EOS), "max_length": n},
+            _same_ids(hf.ForcedEOSTokenLogitsProcessor(n, list(EOS))),
+        )
+        for n in (2, 6)
+    },
+    **{
+        f"exponential_decay-{start}-{factor}": (
+            "exponential_decay_length_penalty",
+            {"decay": [start, factor]},
+            lambda ids, prompt, start=start, factor=factor: (
+                hf.ExponentialDecayLengthPenalty((start, factor), list(EOS), prompt),
+                ids,
+            ),
+        )
+        for start, factor in ((0, 1.07), (1, 1.6), (2, 0.5))
+    },
+    "begin_suppress": (
+        "begin_suppress_tokens",
+        {"ids": [1, 2, 11]},
+        lambda ids, prompt: (hf.SuppressTokensAtBeginLogitsProcessor([1, 2, 11], prompt), ids),
+    ),
+    "begin_suppress-4": (
+        "begin_suppress_tokens",
+        {"ids": [1, 2, 11], "begin_index": 4},
+        _same_ids(hf.SuppressTokensAtBeginLogitsProcessor([1, 2, 11], 4)),
+    ),
+    "begin_suppress-after-bos": (
+        "begin_suppress_tokens",
+        {"ids": [1, 2, 11], "after_forced_bos": True},
+        lambda ids, prompt: (
+            # As `generate` chooses begin_index where forced_bos_token_id is set.
+            hf.SuppressTokensAtBeginLogitsProcessor([1, 2, 11], prompt if prompt > 1 else prompt + 1),
+            ids,
+        ),
+    ),
     "bad_words": ("bad_words", {"ids": WORDS}, _same_ids(hf.NoBadWordsLogitsProcessor(WORDS, list(EOS)))),
     "sequence_bias": ("sequence_bias", {"pairs": PAIRS}, _same_ids(hf.SequenceBiasLogitsProcessor(PAIRS))),
 }

@@ -7,8 +7,10 @@ import torch
 from transformers.generation import logits_process as hf
 
 from decodery.builtin.reference.temperature import temperature
+from decodery.builtin.reference.tokens import SuppressTokens
 from decodery.builtin.reference.truncation import min_p, top_k, top_p
-from decodery.builtin.reference.typical import epsilon_cutoff, eta_cutoff, typical_p
+from decodery.builtin.reference.typical import epsilon_cutoff, eta_cutoff, top_h, typical_p
+from decodery.builtin.reference.values import remove_invalid_values, renormalize
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 EDGES = (0.0, 1e-6, 0.1, 0.5, 0.9, 0.95, 0.999)
@@ -50,6 +52,13 @@ CASES = {
         for e in CUTOFFS
         for m in KEEPS
     ],
+    "top_h": [(lambda s, h=h: top_h(s, h), hf.TopHLogitsWarper(h)) for h in (1e-6, 0.1, 0.4, 0.7, 0.95, 1.0)],
+    "renormalize": [(renormalize, hf.LogitNormalization())],
+    "remove_invalid_values": [(remove_invalid_values, hf.InfNanRemoveLogitsProcessor())],
+    "suppress_tokens": [
+        (lambda s, i=i: SuppressTokens(ids=i)(s[:, :1].long(), s), hf.SuppressTokensLogitsProcessor(i))
+        for i in ([0], [1, 0])
+    ],
 }
 
 
@@ -80,6 +89,21 @@ def test_eta_holds_epsilon_in_float32_like_the_class_of_transformers():
     got = eta_cutoff(scores, 0.1)
     assert torch.equal(got, hf.EtaLogitsWarper(0.1)(torch.zeros(1, 1, dtype=torch.int64), scores))
     assert got[0, 0] == -torch.inf
+
+
+def test_invalid_values_are_mended_as_by_the_class_of_transformers():
+    for dtype in DTYPES:
+        scores = torch.tensor([[1.0, torch.nan, torch.inf, -torch.inf, -2.0]], dtype=dtype)
+        wanted = hf.InfNanRemoveLogitsProcessor()(None, scores)
+        assert torch.equal(remove_invalid_values(scores), wanted)
+        assert wanted.isfinite().all()
+
+
+def test_top_h_keeps_at_least_so_many():
+    scores = torch.tensor([[9.0, 0.0, -1.0, -torch.inf]])
+    assert top_h(scores, 0.01).isfinite().sum() == 1
+    assert top_h(scores, 0.01, min_keep=2).isfinite().tolist() == [[True, True, False, False]]
+    assert torch.equal(top_h(scores, 0.01, min_keep=9), scores)
 
 
 def test_top_k_with_ties_cut_leaves_exactly_k_and_prefers_small_ids():

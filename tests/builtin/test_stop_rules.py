@@ -61,7 +61,7 @@ def _tensor(*values):
     return torch.tensor(values)
 
 
-NO_SCORES = torch.zeros(1, 4)
+NO_SCORES = torch.zeros(1, 12)
 
 
 def test_eos_equals_eos_token_criteria(build):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 
 import pytest
@@ -24,12 +25,12 @@ class TopA:
 
 @hookimpl
 def provide_steps():
-    return [StepSpec("top_a", "processor", "absent.module:TopA", params=TopA, reference="A paper, 2020",
+    return [StepSpec("top_a", "processor", "this:TopA", params=TopA, reference="A paper, 2020",
                      summary="drops [red]weak[/red] tokens")]
 
 @hookimpl
 def provide_models():
-    return [ModelSpec("tiny", "absent.module:load", summary="a tiny one")]
+    return [ModelSpec("tiny", "this:load", summary="a tiny one")]
 """
 BROKEN = "raise RuntimeError('no such luck')"
 EXITS = "raise SystemExit(3)"
@@ -183,3 +184,60 @@ def test_doctor_leaves_the_logger_as_it_was(level, run, monkeypatch, tmp_path):
         assert log.level == level
     finally:
         log.setLevel(before)
+
+
+def test_no_plugin_leaves_one_out_of_any_command(shell, install):
+    site = install("acme-good", GOOD)
+    install("acme-loud", "raise RuntimeError('imported')")
+    listed = shell("--no-plugin", "Acme_Good", "plugins", "list", PYTHONPATH=str(site)).out
+    assert re.search(r"^acme-good .* disabled", listed, re.MULTILINE)
+    assert re.search(r"^acme-loud .* installed", listed, re.MULTILINE)
+    both = ("--no-plugin", "acme-good", "--no-plugin", "acme-loud")
+    outcome = shell(*both, "plugins", "doctor", PYTHONPATH=str(site))
+    assert outcome.code == 0
+    assert "imported" not in outcome.out + outcome.err
+    outcome = shell(*both, "plugins", "show", "top_a", PYTHONPATH=str(site))
+    assert outcome.code == 1
+    assert "or one that is switched off: acme-good, acme-loud" in outcome.err
+
+
+def test_no_plugin_refuses_a_name_that_is_not_installed(run, monkeypatch):
+    monkeypatch.setattr(
+        "decodery.host.registry.discover", lambda selection: [PluginInfo("acme-good", "1", "a")]
+    )
+    outcome = run("--no-plugin", "acme-goof", "plugins", "list")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--no-plugin acme-goof: no such plugin is installed; did you mean 'acme-good'?" in outcome.err
+
+
+@pytest.mark.parametrize("before", [None, "", "acme-good,other"])
+def test_no_plugin_leaves_the_environment_as_it_was(before, run, monkeypatch):
+    monkeypatch.setattr(
+        "decodery.host.registry.discover", lambda selection: [PluginInfo("acme-good", "1", "a")]
+    )
+    if before is not None:
+        monkeypatch.setenv("DECODERY_PLUGINS", before)
+    assert run("--no-plugin", "acme-good", "plugins", "list").code == 0
+    assert os.environ.get("DECODERY_PLUGINS") == before
+
+
+def test_show_of_a_plugin_tells_state_module_and_where_the_code_is(shell, install):
+    site = install("acme-good", GOOD)
+    install("acme-twin", GOOD)
+    out = shell("plugins", "show", "acme-good", PYTHONPATH=str(site)).out
+    assert "acme-good 1.2.3  (conflict)" in out
+    assert re.search(r"module acme_good, imported in \d+ ms", out)
+    assert re.search(r"source: \S+this\.py$", out, re.MULTILINE)
+    assert "acme-good: top_a also in acme-twin; tiny also in acme-twin" in out
+    data = json.loads(shell("plugins", "show", "acme-good", "--json", PYTHONPATH=str(site)).out)
+    assert (data["state"], data["module"], data["import_seconds"] > 0) == ("conflict", "acme_good", True)
+    assert data["conflicts"] == ["top_a also in acme-twin", "tiny also in acme-twin"]
+    assert data["provides"]["steps"][0]["factory"] == "this:TopA"
+
+
+def test_show_suggests_a_plugin_and_names_a_broken_one(shell, install):
+    site = install("acme-broken", BROKEN)
+    said = shell("plugins", "show", "decodery-dem", PYTHONPATH=str(site)).err
+    assert "did you mean 'decodery-demo'?" in said
+    said = shell("plugins", "show", "xyzzy", PYTHONPATH=str(site)).err
+    assert "or a broken plugin provides it: acme-broken (see 'decodery plugins doctor')" in said

@@ -60,7 +60,14 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: decoder(Pipeline().add(lambda i, s: 1 / 0)).generate([[1]]),
         "lambda' failed on ids",
     ),
-    "one argument": (lambda: decoder(Pipeline().add(lambda s: s)).generate([[1]]), "lambda' failed on ids"),
+    "one argument": (
+        lambda: decoder(Pipeline().add(lambda s: s)).generate([[1]]),
+        "lambda' cannot be called with .*too many positional arguments",
+    ),
+    "three arguments": (
+        lambda: decoder(Pipeline().add(lambda i, s, beam: s)).generate([[1]]),
+        "lambda' cannot be called with .*missing a required argument: 'beam'",
+    ),
     "raising rule": (
         lambda: decoder(Pipeline().stop(lambda i, s: 1 / 0)).generate([[1]]),
         "stop 'lambda' failed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from decodery.engine.rng import RowRng, as_key, hash_key, philox, prompt_keys, uniform
+from decodery.engine.rng import RowRng, as_key, hash_key, philox, prompt_keys, uniform, uniform_on_host
 from decodery.testing import chi_square
 
 # Random123's own known answers (kat_vectors, "philox4x32 10"): counter, key, result.
@@ -70,3 +70,15 @@ def test_equal_prompts_of_one_call_get_different_keys_and_others_do_not_shift_th
     assert prompt_keys(3, [[4], [9], [1, 2]])[0] == first[2]
     assert prompt_keys(3, [[4], [9], [1, 2]])[2] == first[0]
     assert prompt_keys(4, [[4]])[0] != first[2]
+
+
+def test_the_hosts_numbers_are_the_tensors() -> None:
+    generator = torch.Generator().manual_seed(5)
+    keys, samples, steps = torch.randint(-(2**63), 2**63 - 1, (3, 70), generator=generator)
+    many = uniform(keys, samples, steps, "draw")
+    few = [
+        uniform_on_host(keys[r : r + 7], samples[r : r + 7], steps[r : r + 7], "draw")
+        for r in range(0, 70, 7)
+    ]
+    assert torch.equal(many, torch.cat(few))
+    assert torch.equal(many, uniform_on_host(keys, samples, steps, "draw"))

@@ -9,8 +9,8 @@ import pytest
 
 from decodery.contracts.errors import AmbiguousName, UnknownName
 from decodery.contracts.specs import StepSpec
-from decodery.host.loader import is_enabled
 from decodery.host.registry import Host
+from decodery.host.selection import is_enabled
 
 PLUGIN = """
 import sys
@@ -19,7 +19,7 @@ from decodery.contracts.specs import StepSpec
 
 @hookimpl
 def provide_steps():
-    return [StepSpec({name!r}, "processor", "nowhere:Nothing")]
+    return [StepSpec({name!r}, "processor", "json:loads")]
 """
 BROKEN = {
     "import-error": "import no_such_module",
@@ -31,7 +31,7 @@ BROKEN = {
     "wrong-signature": "from decodery import hookimpl\n@hookimpl\ndef provide_steps(registry):\n    return []",
     "twice": PLUGIN.format(name="same").replace("]", ", StepSpec('same', 'stop', 'a:b')]"),
     "bad-name": PLUGIN.format(name="Top P"),
-    "wrong-trait": PLUGIN.format(name="x").replace('Nothing"', 'Nothing", traits=frozenset({"magic"})'),
+    "wrong-trait": PLUGIN.format(name="x").replace('loads"', 'loads", traits=frozenset({"magic"})'),
 }
 
 
@@ -87,10 +87,10 @@ def test_a_broken_plugin_is_reported_and_the_others_serve(
 def test_built_in_names_import_no_plugin_and_cannot_be_shadowed(site: Path) -> None:
     install(site, "shadow", PLUGIN.format(name="top_p"))
     host = Host()
-    assert host.step("top_p")[1].factory != "nowhere:Nothing"
+    assert host.step("top_p")[1].factory != "json:loads"
     assert host.step("TopPLogitsWarper")[0] == "top_p"
     assert "plant_shadow" not in sys.modules
-    assert host.step("shadow/top_p")[1].factory == "nowhere:Nothing"
+    assert host.step("shadow/top_p")[1].factory == "json:loads"
     reports = {report.info.id: report for report in host.doctor()}
     assert reports["shadow"].state == "conflict"
     assert "top_p also in decodery" in reports["shadow"].problem

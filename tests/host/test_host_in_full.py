@@ -18,7 +18,7 @@ from decodery.contracts.specs import AdapterSpec, StepSpec
 
 @hookimpl
 def provide_steps():
-    return [StepSpec("top_x", "processor", "nowhere:Nothing", aliases=("TopXLogitsWarper",))]
+    return [StepSpec("top_x", "processor", "json:loads", aliases=("TopXLogitsWarper",))]
 """
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decodery.builtin.plugin import provide_adapters
 from decodery.contracts.protocols import DecodableModel
 from decodery.contracts.specs import AdapterSpec
-from decodery.models.detect import Report, connect
+from decodery.models.detect import connect
+from decodery.models.report import Report
 
 ADAPTERS: list[AdapterSpec] = sorted(provide_adapters(), key=lambda spec: -spec.priority)
 STATELESS = next(spec for spec in ADAPTERS if spec.name == "stateless")

@@ -9,6 +9,7 @@ import pytest
 import torch
 import zoo
 from adapters import ADAPTERS, STATELESS, connected
+from test_sessions import IDS, same, truth
 from torch import nn
 
 from decodery.contracts.errors import ModelError, UnknownName
@@ -24,7 +25,6 @@ from decodery.models.detect import connect, inspect
         ("NotCausal", "not causal"),
         ("MixedRows", "mixes rows"),
         ("HiddenStates", "hidden states instead of logits"),
-        ("Unbatched", "one row at a time"),
     ],
 )
 def test_offenders_are_warned_of(name: str, said: str) -> None:
@@ -38,13 +38,23 @@ def test_sound_models_are_not_warned_of(name: str) -> None:
     assert inspect(getattr(zoo, name)(), ADAPTERS).warnings == ()
 
 
-def test_a_time_first_model_is_refused_and_the_remedy_works() -> None:
-    model = zoo.TimeFirst()
-    with pytest.raises(ModelError, match="time-first") as caught:
-        connected(model)
-    assert "model(ids.t()).transpose(0, 1)" in caught.value.remedy
-    _, report = connected(lambda ids: model(ids.t()).transpose(0, 1), vocab_size=zoo.VOCAB)
-    assert report.warnings == ()
+def test_a_time_first_model_is_turned_and_the_report_says_so() -> None:
+    decodable, report = connected(zoo.TimeFirst())
+    assert (report.adapter, report.warnings) == ("stateless", ())
+    assert "time-first, as rows changed one another" in report.evidence
+    session = decodable.open(3, None)
+    same(session.prefill(IDS[:, :4]), truth(zoo.TimeFirst())[:, 3])
+    session.close()
+    assert connected(zoo.TimeFirst(), {"time_first": True})[1].warnings == ()
+
+
+def test_a_model_of_one_row_gets_a_session_a_row() -> None:
+    decodable, report = connected(zoo.Unbatched())
+    assert (report.adapter, report.warnings) == ("rows", ())
+    assert ("stateless", "Unbatched takes one row at a time") in [(n, r[:33]) for n, r in report.rejected]
+    session = decodable.open(3, None)
+    same(session.prefill(IDS[:, :4]), truth(zoo.Unbatched())[:, 3])
+    session.close()
 
 
 def test_a_model_that_does_not_listen_is_warned_of() -> None:
@@ -99,7 +109,8 @@ def test_a_report_reads_well() -> None:
     assert "  vocabulary  37, eos 0, bos unknown, pad unknown" in lines
     assert "  context     32" in lines
     assert "  runs on     cpu, float32" in lines
-    assert "  can         select, rewind: uniform" in lines
+    assert "  can         select, rewind: uniform by crop" in lines
+    assert "  verified    nothing: no cache is used" in lines
     assert "  warning     adapter 'input_pos' was tried and given up: LyingCache takes input_pos, but" in text
     assert text.count("differ by") == 1
 
@@ -135,10 +146,12 @@ def test_a_failed_candidate_leaves_nothing_in_the_module() -> None:
 
 def test_a_named_adapter_is_taken_at_its_word_and_its_options_reach_it() -> None:
     _, report = connected(zoo.LyingCache(), {"name": "input_pos", "verify": False, "max_length": 9})
-    assert (report.adapter, report.facts.max_length, report.facts.capabilities.rewind) == (
+    can = report.facts.capabilities
+    assert (report.adapter, report.facts.max_length, can.select, can.rewind_by) == (
         "input_pos",
         9,
-        "none",
+        False,
+        "replay",
     )
     assert connected(zoo.Demo(), "stateless")[1].adapter == "stateless"
 

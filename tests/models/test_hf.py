@@ -216,17 +216,6 @@ def test_two_sessions_do_not_share_a_cache(model: Any) -> None:
     other.close()
 
 
-def test_an_encoder_decoder_is_refused_for_what_it_is() -> None:
-    model = hf.T5ForConditionalGeneration(
-        hf.T5Config(
-            vocab_size=97, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
-        )
-    )
-    for adapter in ("auto", "hf", "stateless"):
-        with pytest.raises(ModelError, match="encoder-decoder"):
-            connected(model, adapter)
-
-
 STRANGERS: dict[str, Callable[[], Any]] = {
     # Its state goes in and out under a name of its own.
     "rwkv": lambda: hf.RwkvForCausalLM(

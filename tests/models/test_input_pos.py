@@ -14,18 +14,26 @@ from decodery.models.adapters.input_pos import InputPosModel
 from decodery.models.probing.verify import random_ids
 
 
-@pytest.mark.parametrize("name", ["LyingCache", "NoCache", "NoCacheRequired"])
-def test_a_cache_that_lies_is_an_error_when_it_was_asked_for(name: str) -> None:
+def test_a_cache_that_lies_is_an_error_when_it_was_asked_for() -> None:
     with pytest.raises(ModelError, match="not those of the whole context") as caught:
-        connected(getattr(zoo, name)(), "input_pos")
+        connected(zoo.LyingCache(), "input_pos")
     assert "adapter='stateless'" in caught.value.remedy
 
 
-@pytest.mark.parametrize("name", ["LyingCache", "NoCache", "NoCacheRequired"])
-def test_a_cache_that_lies_is_given_up_with_a_warning_otherwise(name: str) -> None:
-    _, report = connected(getattr(zoo, name)())
+def test_a_cache_that_lies_is_given_up_with_a_warning_otherwise() -> None:
+    _, report = connected(zoo.LyingCache())
     assert report.adapter == "stateless"
     assert any("input_pos" in warning and "differ by" in warning for warning in report.warnings)
+    assert "a cache that holds" in report.advice
+
+
+@pytest.mark.parametrize("name", ["NoCache", "NoCacheRequired"])
+def test_positions_without_a_cache_are_no_lie(name: str) -> None:
+    with pytest.raises(ModelError, match="keeps nothing between calls"):
+        connected(getattr(zoo, name)(), "input_pos")
+    _, report = connected(getattr(zoo, name)())
+    assert (report.adapter, report.warnings) == ("stateless", ())
+    assert ("input_pos", f"{name} takes input_pos, and keeps nothing between calls") in report.rejected
 
 
 def test_a_verified_cache_is_not_warned_of() -> None:
@@ -62,7 +70,7 @@ def test_an_older_larger_cache_does_not_refuse_a_smaller_batch() -> None:
 
 
 def test_a_cache_of_unknown_length_grows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decodery.models.adapters.input_pos.UNKNOWN_LENGTH", 4)
+    monkeypatch.setattr("decodery.models.adapters.internal.UNKNOWN_LENGTH", 4)
     model = zoo.Demo()
     decodable, _ = connected(model)
     session = decodable.open(3, None)

@@ -5,6 +5,8 @@ Weights are large enough for context to matter: a lost cache moves log-probabili
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
@@ -12,6 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 VOCAB, WIDTH, HEADS, CONTEXT = 37, 16, 2, 32
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's random numbers are `seed`'s inside, and as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 class Attention(nn.Module):
@@ -53,8 +63,7 @@ class Body(nn.Module):
 
     def __init__(self, seed: int = 0, layers: int = 2) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.tok = nn.Embedding(VOCAB, WIDTH)
             self.wpe = nn.Embedding(CONTEXT, WIDTH)
             self.layers = nn.ModuleList(Attention() for _ in range(layers))
@@ -273,25 +282,37 @@ class Appending:
         return k, v
 
 
-class MetaLlama(Demo):
+class Pool:
+    """Meta's: plain tensors for the most rows there may be, of which a batch takes the first."""
+
+    def __init__(self, rows: int) -> None:
+        self.k = torch.zeros(rows, HEADS, CONTEXT, WIDTH // HEADS)
+        self.v = torch.zeros(rows, HEADS, CONTEXT, WIDTH // HEADS)
+
+    def update(self, input_pos: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        rows, end = len(k), int(input_pos[-1]) + 1
+        self.k[:rows, :, input_pos], self.v[:rows, :, input_pos] = k, v
+        return self.k[:rows, :, :end], self.v[:rows, :, :end]
+
+
+class MetaLlama(Body):
     """Meta's: `start_pos` is a number, the cache exists from the start for `max_batch_size` rows, and forward
     runs in inference mode."""
 
-    def __init__(self, seed: int = 0, max_batch_size: int = 4) -> None:
+    def __init__(self, seed: int = 0, max_batch_size: int = 8) -> None:
         super().__init__(seed)
         self.params = SimpleNamespace(max_seq_len=CONTEXT, vocab_size=VOCAB)
-        del self.config
-        self.rows = max_batch_size
-        Demo.setup_caches(self, max_batch_size, CONTEXT)
-
-    setup_caches = None
-    reset_caches = None
+        for layer in self.layers:
+            layer.kv_cache = Pool(max_batch_size)
 
     @torch.inference_mode()
     def forward(self, tokens: Tensor, start_pos: int) -> Tensor:
-        batch = tokens.shape[0]
-        padded = torch.cat([tokens, tokens[:1].expand(self.rows - batch, -1)])
-        return super().forward(padded, torch.arange(start_pos, start_pos + tokens.shape[1]))[:batch]
+        positions = torch.arange(start_pos, start_pos + tokens.shape[1])
+        x = self.embed(tokens, positions)
+        for layer in self.layers:
+            mask = torch.arange(int(positions[-1]) + 1) <= positions[:, None]
+            x = x + layer(x, mask, positions)
+        return self.head(x)
 
 
 class SingleToken(Demo):

@@ -4,7 +4,7 @@ from dataclasses import field
 from typing import Annotated, Literal
 
 from decodery import hookimpl
-from decodery.contracts.params import alias, params
+from decodery.contracts.params import PositiveInt, alias, params
 from decodery.contracts.specs import RecipeSource, StepSpec, StrategySpec
 
 
@@ -50,6 +50,12 @@ class Tabled:
     table: dict[str, int] = field(default_factory=dict)
 
 
+@params
+class Rays:
+    num_beams: PositiveInt
+    length_penalty: float = 1.0
+
+
 @hookimpl
 def provide_steps() -> list[StepSpec]:
     return [
@@ -59,18 +65,21 @@ def provide_steps() -> list[StepSpec]:
         StepSpec("nullable", "processor", "nowhere:Nullable", Nullable),
         StepSpec("tabled", "processor", "nowhere:Tabled", Tabled),
         StepSpec("bare", "stop", "nowhere:Bare"),
+        StepSpec("reader", "processor", "nowhere:Reader", traits=frozenset({"reads_history"})),
     ]
 
 
 @hookimpl
 def provide_strategies() -> list[StrategySpec]:
-    return [StrategySpec("wide", "nowhere:Wide", Narrow)]
+    return [StrategySpec("wide", "nowhere:Wide", Narrow), StrategySpec("rays", "nowhere:Rays", Rays)]
 
 
 @hookimpl
 def provide_recipes() -> list[RecipeSource]:
     return [
         RecipeSource("tight", "acme_for_recipes_data:tight.yaml"),
+        RecipeSource("wider", "acme_for_recipes_data:wider.yaml"),
+        RecipeSource("outside", "acme_for_recipes_data:outside.yaml"),
         RecipeSource("lost", "acme_for_recipes_data:no/such.yaml"),
         RecipeSource("nowhere", "no_such_package_at_all:x.yaml"),
     ]

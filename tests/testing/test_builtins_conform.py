@@ -9,7 +9,21 @@ from decodery.testing import parametrize_with_checks
 HOST = Host("")
 
 # Hours and none at all: a limit of a fraction of a second would pass in the middle of a check.
-SAMPLES = {"max_time": [{"max_time": 3600}, {"max_time": 0}]}
+SAMPLES = {
+    "max_time": [{"max_time": 3600}, {"max_time": 0}],
+    "prefix_allowed_tokens": {"fn": lambda prompt, ids: [prompt % 3, 3 + len(ids) % 2, 6, 7]},
+    "watermark": {"greenlist_ratio": 0.5, "context_width": 2},
+    "synthid_watermark": [{"keys": [3, 1, 4], "ngram_len": 3}, {"keys": [5], "skip_first_ngram_calls": True}],
+    "whisper_timestamps": [
+        {"no_timestamps_token_id": 5},
+        {"no_timestamps_token_id": 5, "detect_from_logprob": False},
+    ],
+    "alternating_codebooks": {"semantic_vocab_size": 2, "codebook_size": 3},
+    # Rows are channels; with one channel each row is a text of its own, like any other step's.
+    "dia_eos_channel_filter": {"num_channels": 1},
+    "dia_eos_delay_pattern": [{"delay_pattern": [0]}, {"delay_pattern": [2], "eos_token_id": 3}],
+    "exponential_decay_length_penalty": [{"decay": [1, 1.2]}, {"decay": [0, 0.9]}],
+}
 
 # Neutral by transformers' `generate`, which leaves a step out at these values.
 NEUTRAL = {
@@ -21,13 +35,26 @@ NEUTRAL = {
     "epsilon_cutoff": {"epsilon": 0.0},
     "eta_cutoff": {"epsilon": 0.0},
     "repetition_penalty": {"penalty": 1.0},
+    "encoder_repetition_penalty": {"penalty": 1.0},
+    "min_length": {"min_length": 0},
     "min_new_tokens": {"min_new_tokens": 0},
+    "exponential_decay_length_penalty": {"decay": [3, 1.0]},
     "sequence_bias": {"pairs": [[[1], 0.0]]},
 }
 
 # Equal to transformers' class bit for bit, this included.
 EXPECTED = {
-    "min_p.agrees_with_float64": "min_keep ranks probabilities, and those that are 0 in float32 tie; as in transformers"
+    "forced_eos.never_revives_a_banned_token": "forcing a token is what it is for; as in transformers",
+    "remove_invalid_values.agrees_with_float64": "the least number of a dtype is the dtype's",
+    "remove_invalid_values.never_revives_a_banned_token": "-inf is an invalid value to it; as in transformers",
+    "prefix_allowed_tokens.never_revives_a_banned_token": "where all allowed ones are banned; as in transformers",
+    "prefix_allowed_tokens.params_round_trip": "a function cannot be written to YAML",
+    "synthid_watermark.agrees_with_float64": "the least number of a dtype stands for the log of 0; as in transformers",
+    "synthid_watermark.never_revives_a_banned_token": "it stands for banned tokens too; as in transformers",
+    "alternating_codebooks.never_masks_everything": "a codebook's tokens may all be banned already",
+    "dia_eos_channel_filter.never_masks_everything": "the tokens after the end are special ones in Dia",
+    "dia_eos_delay_pattern.never_revives_a_banned_token": "it forces the end, as in transformers",
+    "min_p.agrees_with_float64": "min_keep ranks probabilities, and those that are 0 in float32 tie, as in HF",
 }
 
 

@@ -108,4 +108,5 @@ def test_what_cannot_be_guessed_is_asked_of_the_author(kind: type) -> None:
 def test_every_built_in_step_is_tried_with_what_it_needs() -> None:
     for spec in Host("").builtin(StepSpec):
         found = sample_values(spec, None)
-        assert found != ({},) or spec.params is None, spec.name
+        # A function is the one thing that no schema describes.
+        assert found != ({},) or spec.params is None or spec.name == "prefix_allowed_tokens", spec.name

@@ -6,7 +6,7 @@ too.
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ..contracts.params import (
@@ -42,8 +42,12 @@ def _strings(value: object) -> object:
 MinKeep = Annotated[PositiveInt, alias("min_tokens_to_keep")]
 Cutoff = Annotated[float, Field(ge=0, lt=1)]
 """A bound on probability: 0 cuts nothing, 1 would cut everything."""
+_TEXT = {"type": "string", "minLength": 1}
 Strings = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_strings), Field(min_length=1)
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_strings),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
 ]
 """One string or a list of them; always held as a tuple."""
 
@@ -91,10 +95,17 @@ class EtaCutoffParams:
 
 
 @params
+class TopHParams:
+    h: Annotated[float, Field(gt=0, le=1), alias("top_h")]
+    min_keep: MinKeep = 1
+
+
+@params
 class RepetitionPenaltyParams:
     penalty: Annotated[PositiveFloat, alias("repetition_penalty")]
     window: PositiveInt | None = None
     scope: Literal["all", "prompt", "output"] = "all"
+    slope: Probability = 1.0
 
 
 @params
@@ -144,3 +155,8 @@ class StopStringsParams:
 @params
 class MaxTimeParams:
     max_time: NonNegativeFloat
+
+
+@params
+class ConfidenceParams:
+    threshold: Annotated[Probability, alias("assistant_confidence_threshold")]

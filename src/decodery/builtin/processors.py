@@ -6,6 +6,7 @@ from ..contracts.specs import StepSpec
 from . import params
 
 HERE = "decodery.builtin.reference"
+LOWERED = "decodery.builtin.lowerings"
 
 SCORES_ALONE = frozenset({"stateless", "compilable"})
 KEEPS_BEST = SCORES_ALONE | {"argmax_invariant"}
@@ -23,6 +24,7 @@ def samplers() -> list[StepSpec]:
             summary="divides the scores: below 1 is bolder about the best tokens, above 1 more even",
             reference="Ackley, Hinton and Sejnowski, A Learning Algorithm for Boltzmann Machines (1985)",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}.scores:temperature",
             aliases=("TemperatureLogitsWarper",),
         ),
         StepSpec(
@@ -33,6 +35,7 @@ def samplers() -> list[StepSpec]:
             summary="keeps the k best tokens",
             reference="https://arxiv.org/abs/1805.04833",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}.scores:top_k",
             aliases=("TopKLogitsWarper",),
         ),
         StepSpec(
@@ -44,6 +47,7 @@ def samplers() -> list[StepSpec]:
             reference="https://arxiv.org/abs/1904.09751",
             # Not argmax_invariant: of several best tokens with equal scores it may keep the last one only.
             traits=SCORES_ALONE,
+            lowering=f"{LOWERED}.scores:top_p",
             aliases=("TopPLogitsWarper",),
         ),
         StepSpec(
@@ -54,6 +58,7 @@ def samplers() -> list[StepSpec]:
             summary="keeps the tokens at least p times as likely as the best one",
             reference="https://arxiv.org/abs/2407.01082",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}.scores:min_p",
             aliases=("MinPLogitsWarper",),
         ),
         StepSpec(
@@ -64,7 +69,19 @@ def samplers() -> list[StepSpec]:
             summary="keeps the tokens of most typical surprise until they hold the probability p",
             reference="https://arxiv.org/abs/2202.00666",
             traits=SCORES_ALONE,
+            lowering=f"{LOWERED}.scores:typical_p",
             aliases=("TypicalLogitsWarper",),
+        ),
+        StepSpec(
+            name="top_h",
+            role="processor",
+            factory=f"{HERE}.typical:TopH",
+            params=params.TopHParams,
+            summary="keeps the best of the 100 best tokens, up to the share h of their entropy",
+            reference="https://arxiv.org/abs/2509.02510",
+            # Not argmax_invariant: among several best tokens with equal scores topk has no order.
+            traits=SCORES_ALONE,
+            aliases=("TopHLogitsWarper",),
         ),
         StepSpec(
             name="epsilon_cutoff",
@@ -74,6 +91,7 @@ def samplers() -> list[StepSpec]:
             summary="keeps the tokens at least as likely as epsilon",
             reference="https://arxiv.org/abs/2210.15191",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}.scores:epsilon_cutoff",
             aliases=("EpsilonLogitsWarper",),
         ),
         StepSpec(
@@ -84,6 +102,7 @@ def samplers() -> list[StepSpec]:
             summary="like epsilon_cutoff, with a bound that gives way where many tokens are plausible",
             reference="https://arxiv.org/abs/2210.15191",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}.scores:eta_cutoff",
             aliases=("EtaLogitsWarper",),
         ),
     ]
@@ -97,10 +116,12 @@ def history_readers() -> list[StepSpec]:
             role="processor",
             factory=f"{HERE}.repetition:RepetitionPenalty",
             params=params.RepetitionPenaltyParams,
-            summary="makes tokens that occurred less likely; window counts the newest tokens of the text",
+            summary="makes tokens that occurred less likely; window counts the newest tokens of the text, "
+            "slope below 1 spares its older half",
             reference="https://arxiv.org/abs/1909.05858",
             needs=frozenset({"padding"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}.history:repetition_penalty",
             aliases=("RepetitionPenaltyLogitsProcessor",),
         ),
         StepSpec(

@@ -79,4 +79,15 @@ def stop_rules() -> list[StepSpec]:
             aliases=("MaxTimeCriteria",),
             finish_reason="max_time",
         ),
+        StepSpec(
+            name="confidence",
+            role="stop",
+            factory=f"{HERE}.confidence:Confidence",
+            params=params.ConfidenceParams,
+            summary="ends a row when its newest token had a probability below the threshold",
+            reference="transformers.ConfidenceCriteria",
+            traits=LAST_TOKENS,
+            aliases=("assistant_confidence_threshold", "ConfidenceCriteria"),
+            finish_reason="confidence",
+        ),
     ]

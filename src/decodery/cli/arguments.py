@@ -13,10 +13,8 @@ _OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. Ma
 _FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
 _TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
 _STREAM = "Show text as it comes, or whole."
-
-
-_FILES = "Recipe files, names of recipes in the box, or - for stdin."
-_CHANGE = "Check with this change: top_p=0.8. May be repeated."
+NO_PLUGIN = "Leave this plugin out, before it is imported. May be repeated; stands before the command."
+_NEW = "The package's name: small letters, digits and '-'."
 _NAME = "A plugin, or a step, strategy, model, adapter or recipe."
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -107,18 +105,18 @@ def generate(
 
 def plugins_list(as_json: Json = False) -> None:
     """List what is installed, from metadata alone: no plugin is imported."""
-    from . import plugins  # noqa: PLC0415 (lazy: the host)
+    from .plugins.listing import list_plugins  # noqa: PLC0415 (lazy: the host)
 
-    _end(plugins.list_plugins(as_json))
+    _end(list_plugins(as_json))
 
 
 def plugins_show(
     name: Annotated[str, typer.Argument(metavar="NAME", help=_NAME)], as_json: Json = False
 ) -> None:
     """Show what a plugin provides, or one step or strategy: parameters, bounds, defaults, reference."""
-    from . import plugins  # noqa: PLC0415 (lazy: the host)
+    from .plugins.show import show  # noqa: PLC0415 (lazy: the host)
 
-    _end(plugins.show(name, as_json))
+    _end(show(name, as_json))
 
 
 def plugins_doctor(
@@ -126,26 +124,21 @@ def plugins_doctor(
     as_json: Json = False,
 ) -> None:
     """Import every plugin and say how it fares. Exit code 1 if one is broken."""
-    from . import plugins  # noqa: PLC0415 (lazy: the host)
+    from .plugins.doctor import doctor  # noqa: PLC0415 (lazy: the host)
 
-    _end(plugins.doctor(trace, as_json))
+    _end(doctor(trace, as_json))
 
 
-def recipe_check(
-    *,
-    file: Annotated[list[str], typer.Argument(metavar="FILE", help=_FILES)],
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--override", "-o", metavar="STEP=VALUE", show_default=False, help=_CHANGE),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a line for each file.")
-    ] = False,
+def plugins_new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_NEW)],
+    into: Annotated[str, typer.Option(metavar="DIR", help="Where its folder is made.")] = ".",
 ) -> None:
-    """Check recipes and say where each mistake is. Exit code 1 if one has a mistake."""
-    from . import recipe  # noqa: PLC0415 (lazy: the host and pydantic)
+    """Write a complete small plugin: a processor, a stop rule, a strategy, a recipe and their tests."""
+    from pathlib import Path  # noqa: PLC0415 (lazy: start-up)
 
-    _end(recipe.check(file, override or [], as_json))
+    from .plugins.new import new  # noqa: PLC0415 (lazy: start-up)
+
+    _end(new(name, Path(into)))
 
 
 def _end(code: int) -> None:

@@ -13,6 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from . import arguments
 from .console import is_terminal
+from .recipe import arguments as recipe_arguments
+from .recipe import foreign_arguments
 
 
 class _Through(Exception):
@@ -78,12 +80,15 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     app.command(cls=_Command)(arguments.generate)
-    plugins = _group(app, "plugins", "Installed plugins: list, show, doctor.")
+    plugins = _group(app, "plugins", "Installed plugins: list, show, doctor; new writes one.")
     plugins.command("list", cls=_Command)(arguments.plugins_list)
     plugins.command("show", cls=_Command)(arguments.plugins_show)
     plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
-    recipe = _group(app, "recipe", "Recipes: check.")
-    recipe.command("check", cls=_Command)(arguments.recipe_check)
+    plugins.command("new", cls=_Command)(arguments.plugins_new)
+    commands = {**recipe_arguments.COMMANDS, **foreign_arguments.COMMANDS}
+    recipe = _group(app, "recipe", f"Recipes: {', '.join(commands)}.")
+    for name, command in commands.items():
+        recipe.command(name, cls=_Command)(command)
     return app
 
 
@@ -113,10 +118,19 @@ def _dressed() -> bool:
 
 
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+    no_plugin: Annotated[
+        list[str] | None,
+        typer.Option("--no-plugin", metavar="NAME", help=arguments.NO_PLUGIN, show_default=False),
+    ] = None,
 ) -> None:
     if version:
         from .. import __version__  # noqa: PLC0415
 
         typer.echo(f"decodery {__version__}")
         raise typer.Exit
+    if no_plugin:
+        from .plugins.without import plugins_left_out  # noqa: PLC0415 (lazy: the host)
+
+        context.with_resource(plugins_left_out(no_plugin))

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..contracts.specs import Spec, StepSpec, StrategySpec
+from ..contracts.specs import Factory, RecipeSource, Spec, StepSpec, StrategySpec
+from ..host.source import locate
 
 KINDS = {
     "provide_steps": "steps",
@@ -35,7 +36,16 @@ def described(qualified: str, spec: Spec) -> dict[str, Any]:
             data[field] = sorted(getattr(spec, field))
     if isinstance(spec, StepSpec | StrategySpec):
         data["parameters"] = parameters(spec.params)
+        data["version"] = spec.version
+    if isinstance(spec, StepSpec) and spec.lowering is not None:
+        data["lowering"] = _pointer(spec.lowering)
+    if not isinstance(spec, RecipeSource):
+        data["factory"], data["source"] = _pointer(spec.factory), str(locate(spec.factory) or "")
     return data
+
+
+def _pointer(factory: Factory) -> str:
+    return factory if isinstance(factory, str) else f"{factory.__module__}:{factory.__qualname__}"
 
 
 def parameters(cls: type | None) -> list[dict[str, Any]]:
@@ -109,11 +119,14 @@ def lines(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"    {entry['name'].ljust(width)}  {entry['type']}; {default}{also}{told}", ""
     for key, label in (
         ("aliases", "also called"),
+        ("traits", "traits"),
+        ("needs", "needs"),
         ("roles", "further models"),
         ("path", "file"),
         ("reference", "reference"),
+        ("source", "source"),
     ):
-        if key in data:
+        if data.get(key):
             value = data[key] if isinstance(data[key], str) else ", ".join(data[key])
             yield f"  {label}: {value}", ""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..contracts.errors import InvalidInput
 
@@ -46,13 +45,19 @@ def token_ids(prompt: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def read_bytes(file: str, what: str) -> bytes:
-    """What lies in `file` ("-" is stdin); `what` it is, for messages. Raises `InvalidInput`."""
+def read_bytes(file: str, what: str, most: int = -1) -> bytes:
+    """What lies in `file` ("-" is stdin), at most so many bytes of it; `what` it is, for messages.
+
+    Raises `InvalidInput`.
+    """
     place = "stdin" if file == "-" else f"{what} file {file!r}"
     if file == "-" and sys.stdin is None:
         raise InvalidInput(f"stdin is closed, so no {what} can be read from it", remedy="name a file")
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        if file == "-":
+            return sys.stdin.buffer.read(most)
+        with open(file, "rb") as stream:
+            return stream.read(most)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise InvalidInput(
             f"{place} cannot be read: {getattr(error, 'strerror', None) or error}",

@@ -83,7 +83,7 @@ class Fixed:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """The tokens that occurred, once each, however often: among the newest `window` of the text (None: all of it) and
-    in the part that `scope` names. `times` adds `value` once for every occurrence, in float32, one by one."""
+    in the part that `scope` names. With `times` a token's number is `value` x how often it occurred, in float32."""
 
     value: float
     window: int | None = None

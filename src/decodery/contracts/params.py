@@ -28,6 +28,7 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -116,7 +117,14 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 """0 and 1 included."""
 OpenProbability = Annotated[float, Field(gt=0, lt=1)]
 """0 and 1 excluded."""
-TokenIds = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+_ID = {"type": "integer", "minimum": 0}
+TokenIds = Annotated[
+    tuple[NonNegativeInt, ...],
+    BeforeValidator(_one_or_many),
+    Field(min_length=1),
+    # pydantic sees the tuple alone; what it is made from is for us to say.
+    WithJsonSchema({"anyOf": [_ID, {"type": "array", "items": _ID, "minItems": 1}]}),
+]
 """One token id or a list of them; always held as a tuple."""
 TokenSequences = Annotated[
     tuple[Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)], ...], Field(min_length=1)
@@ -163,9 +171,8 @@ def validate_params(owner: str, cls: type | None, values: Mapping[str, object]) 
         text = None
     try:
         adapter = _adapter(cls)
-        made: object = (
-            adapter.validate_json(text) if text is not None else adapter.validate_python(dict(values))
-        )
+        # A strict adapter takes no dict of Python objects for a dataclass; the class takes them by name.
+        made: object = adapter.validate_json(text) if text is not None else cls(**values)
         return made
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)

@@ -153,6 +153,16 @@ class Run(Protocol):
         """The further models that are there to be opened."""
         ...
 
+    @property
+    def rectangle(self) -> bool:
+        """transformers' own layout (`compat: hf`): no row is dropped before all are done."""
+        ...
+
+    @property
+    def unprocessed(self) -> bool:
+        """The recipe has no processors, so `process` changes nothing."""
+        ...
+
     # -- one token --------------------------------------------------------------------------------------------
 
     def logits(self) -> Tensor:
@@ -245,6 +255,9 @@ class Capabilities:
     masks   prompts of unequal length may be left-padded: attention_mask and positions are honoured
     select  rows of the session's state can be reordered, repeated and dropped
     rewind  tokens can be taken back: by a count a row (ragged), one count for all (uniform), or not at all
+    rewind_by
+            what that costs: nothing where the state is cropped or a counter set back, a forward over all that is
+            left where it is a replay; "" where nobody says
     static  the state has fixed addresses, so that a step can be captured in a CUDA graph
     hidden  the outputs of layers can be told: `watch` and `hidden`
     shared  several sessions may be open at once; without it a second one ends the first
@@ -253,14 +266,31 @@ class Capabilities:
     masks: bool = False
     select: bool = False
     rewind: Literal["ragged", "uniform", "none"] = "none"
+    rewind_by: Literal["", "crop", "counter", "replay"] = ""
     static: bool = False
     hidden: bool = False
     shared: bool = True
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """The encoder's side of an encoder-decoder, to which prompts go. None where an adapter cannot know.
+
+    start       the token that every decoder prompt begins with
+    max_length  the encoder's longest prompt
+    takes_ids   prompts are token ids; otherwise they are features, which come as model inputs
+    """
+
+    start: int | None = None
+    max_length: int | None = None
+    vocab_size: int | None = None
+    takes_ids: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What an adapter knows of its model. None where it cannot know."""
+    """What an adapter knows of its model. None where it cannot know; `encoder` None means there is none, and
+    the other facts are the decoder's."""
 
     vocab_size: int | None
     max_length: int | None
@@ -270,6 +300,7 @@ class ModelFacts:
     eos: tuple[int, ...] = ()
     bos: int | None = None
     pad: int | None = None
+    encoder: EncoderFacts | None = None
 
 
 class Session(Protocol):
@@ -281,7 +312,11 @@ class Session(Protocol):
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64 -> (B, V) logits after the last column. `attention_mask` (B, T) is 0 on left padding, and
-        given only to sessions with `masks`. Called once, first."""
+        given only to sessions with `masks`. Called once, first.
+
+        `model_inputs` are the caller's, a row each where they are tensors that go with the rows. With an encoder
+        `input_ids` are the decoder's; `encoder_ids` (B, S) int64 are the prompts, right-padded, and `encoder_mask`
+        (B, S) is 0 on their padding, given where there is any."""
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
@@ -297,16 +332,20 @@ class Session(Protocol):
         """(B,) int64: forget that many of the newest columns, all the same unless the capability is "ragged"."""
         ...
 
+    def close(self) -> None:
+        """Gives caches back. Called once, last."""
+        ...
+
+
+class WatchedSession(Session, Protocol):
+    """A session with the capability `hidden`."""
+
     def watch(self, layers: Sequence[int]) -> None:
         """Called before `prefill`, only where the capabilities say `hidden`: keep the outputs of these layers."""
         ...
 
     def hidden(self) -> Tensor:
         """(L, B, K, H): what the layers being watched gave for the columns of the last call."""
-        ...
-
-    def close(self) -> None:
-        """Gives caches back. Called once, last."""
         ...
 
 

@@ -26,6 +26,9 @@ FACTS = frozenset(
         "tokenizer",
         "device",
         "encoder_ids",
+        "encoder_lengths",
+        "prompt_index",
+        "limits",
         "max_length",
         "rng",
     }
@@ -39,7 +42,11 @@ prompt_lengths LongTensor (R,), the number of prompt tokens of each row
 padding        LongTensor (R,) | None: how many pads begin each row; only in transformers' own layout (`compat: hf`)
 tokenizer      `protocols.Tokenizer`
 device         torch.device of the scores
-encoder_ids    LongTensor (R, S), the encoder's input ids
+encoder_ids    LongTensor (R, S), the encoder's input ids, right-padded; a step built for one row gets no padding
+encoder_lengths LongTensor (R,) | None: how many of them are the row's own; None: all. In transformers' own layout
+               the encoder's pads are visible like the decoder's, and it is None
+prompt_index   LongTensor (R,), which prompt of the call each row continues
+limits         LongTensor (R,) | None: the length at which the stop rules end each row at the latest; None: no rule says
 max_length     int | None, the model's context
 rng            `protocols.Rng`, the random numbers of these rows
 """

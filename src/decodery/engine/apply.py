@@ -19,8 +19,14 @@ import torch
 from torch import Tensor
 
 from ..contracts.errors import DecoderyError, PluginError
+from ..contracts.lowering import Lowered
 from .copying import fresh_copy
 from .rng import StepRng
+
+OF_A_ROW = frozenset(
+    {"prompt_lengths", "encoder_ids", "encoder_lengths", "prompt_index", "limits", "padding", "rng"}
+)
+"""Facts that differ from row to row."""
 
 
 @dataclass(slots=True)
@@ -58,8 +64,10 @@ class BoundStep(ABC):
         stateless: bool,
         ids_only: bool = False,
         reason: str = "",
+        lowered: tuple[Lowered, ...] | None = None,
     ) -> None:
         self.name, self.role, self.instances = name, role, list(instances)
+        self.lowered = lowered
         self.trusted, self.stateless, self.ids_only, self.reason = trusted, stateless, ids_only, reason
 
     @abstractmethod
@@ -221,6 +229,6 @@ def way(traits: frozenset[str], needs: frozenset[str], rectangle: bool) -> type[
         return Ragged
     if rectangle:
         return Together
-    if "stateless" not in traits or needs & {"prompt_lengths", "encoder_ids", "rng"}:
+    if "stateless" not in traits or needs & OF_A_ROW:
         return PerRow
     return Grouped if "reads_history" in traits else Together

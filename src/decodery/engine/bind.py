@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..contracts.errors import DecoderyError, InvalidInput, PluginError
+from ..contracts.lowering import Lowered, as_lowered
 from ..contracts.params import param_values
-from ..contracts.specs import resolve
+from ..contracts.specs import StepSpec, resolve
 from ..contracts.steps import Step, StrategyUse
 from .apply import BoundStep, PerRow, way
 from .facts import Facts
@@ -64,6 +67,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     factory = resolve(spec.factory, f"step {spec.name!r}")
     facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
+        _check_call(spec, name, factory.target, ragged=False)
         return kind(name, spec.role, [factory.target], trusted=False, stateless="stateless" in spec.traits)
     if kind is PerRow and len(facts.prompt_lengths) > 1 and knows_its_place(step):
         raise InvalidInput(
@@ -80,6 +84,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
             f"step {name!r} cannot be built: {type(error).__name__}: {error}",
             remedy="its parameters, or the step itself, are at fault",
         ) from error
+    _check_call(spec, name, instances[0], ragged="ragged" in spec.traits)
     reason = spec.finish_reason or spec.name
     return kind(
         name,
@@ -89,7 +94,43 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         stateless="stateless" in spec.traits,
         ids_only="ids_only" in spec.traits,
         reason=reason,
+        lowered=_lowered(spec, name, step.params, values, facts),
     )
+
+
+def _lowered(
+    spec: StepSpec, name: str, params: object | None, values: Mapping[str, object], facts: Facts
+) -> tuple[Lowered, ...] | None:
+    """What the planner is told of the step; None where nothing is."""
+    if spec.lowering is None:
+        return None
+    if params is not None and values != param_values(params):
+        params = replace(params, **values)  # type: ignore[type-var]
+    lowering = resolve(spec.lowering, f"step {spec.name!r}")
+    try:
+        return as_lowered(lowering(params, facts), name)
+    except DecoderyError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"the lowering of {name!r} failed: {type(error).__name__}: {error}",
+            remedy="return None for what it cannot describe",
+        ) from error
+
+
+def _check_call(spec: StepSpec, name: str, instance: Any, *, ragged: bool) -> None:
+    """Whether the object can be called as it will be: looked into once, here, and not at every token."""
+    try:
+        signature = inspect.signature(instance)
+    except (TypeError, ValueError):  # not a callable of Python's; the first call will tell
+        return
+    try:
+        signature.bind(None, None, **({"lengths": None, "prompt_lengths": None} if ragged else {}))
+    except TypeError as error:
+        raise PluginError(
+            f"{spec.role} {name!r} cannot be called with (input_ids, scores): {error}",
+            remedy="take more from the constructor, or give further arguments a default",
+        ) from None
 
 
 def _distinct_names(steps: Sequence[Step]) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from ..contracts.errors import InvalidInput
-from ..contracts.protocols import Observer
+from ..contracts.protocols import DecodableModel, Observer
 from ..host.registry import Host
 from ..models.options import check_model
+from ..models.sliding import Overflow, slide_where_asked
 from ..recipe.recipe import Recipe
 from .calls.call import Call
 from .calls.opening import Setting
@@ -19,7 +20,8 @@ from .calls.wishes import Wishes, check_wishes
 from .inspect import connect_model
 from .io.arguments import as_device, as_eos
 from .io.generation import Generation
-from .io.prompts import Prompts, as_token_lists, check_ids, check_range
+from .io.given import as_given
+from .io.prompts import Prompts, check_ids
 from .io.rows import Event
 from .io.tokenizer import as_tokenizer
 from .pipeline import Pipeline
@@ -31,13 +33,18 @@ class Decoder:
     """Decodes any torch model from a recipe.
 
     model         a plain callable `model(x) -> logits`, a module with its own cache `model(x, input_pos)`, or a
-                  transformers causal LM
+                  transformers causal LM or encoder-decoder
     recipe        a path, the name of a recipe in the box, a Recipe, a Pipeline, a dict; None is greedy
     tokenizer     transformers', `tokenizers`', or any object with encode and decode; needed for text only
     adapter       how to drive the model: "auto", a name, or {"name": ..., **options}
+    models        further models by the roles that a strategy names: {"draft": small}; a model, or a Decoder whose
+                  adapter and options are to be used
     vocab_size, eos_token_id, pad_token_id, max_length
                   facts of the model, where it does not say them itself
     device        moves the model there first
+    overflow      what happens to a row that fills the context: "stop" ends it with the reason `context`; "slide"
+                  goes on with its newest tokens, fed again at each step; {"slide": K} cuts to K tokens and lets
+                  the context fill up again, which feeds seldom
 
     Raises `ModelError` for a model that no adapter can drive, `RecipeError`, `InvalidInput`.
     """
@@ -49,11 +56,13 @@ class Decoder:
         *,
         tokenizer: Any = None,
         adapter: str | Mapping[str, Any] = "auto",
+        models: Mapping[str, Any] | None = None,
         vocab_size: int | None = None,
         eos_token_id: int | Sequence[int] | None = None,
         pad_token_id: int | None = None,
         max_length: int | None = None,
         device: torch.device | str | None = None,
+        overflow: Overflow = "stop",
         host: Host | None = None,
     ) -> None:
         self.host = host or Host()
@@ -71,6 +80,7 @@ class Decoder:
             device=device,
             host=self.host,
         )
+        self.model = slide_where_asked(self.model, overflow)
         facts, known = self.model.facts, self.tokenizer
         check_ids(facts.vocab_size, eos_token_id=as_eos(eos_token_id), pad_token_id=as_eos(pad_token_id))
         eos = as_eos(eos_token_id) or facts.eos or (known.eos if known else ())
@@ -78,7 +88,11 @@ class Decoder:
             (p for p in (pad_token_id, facts.pad, known.pad if known else None) if p is not None), None
         )
         self._bos = facts.bos if facts.bos is not None else known.bos if known else None
-        self._setting = Setting(self.model, known, eos, pad)
+        roles = {
+            role: connected_role(role, other, facts.vocab_size, device, self.host)
+            for role, other in (models or {}).items()
+        }
+        self._setting = Setting(self.model, known, eos, pad, roles)
         if known and facts.vocab_size is not None and known.size > facts.vocab_size:
             raise InvalidInput(
                 f"the tokenizer has {known.size} tokens, the model's vocabulary {facts.vocab_size}",
@@ -87,53 +101,79 @@ class Decoder:
 
     def generate(
         self,
-        prompts: Prompts,
+        prompts: Prompts | None = None,
         *,
-        n: int = 1,
+        n: int | None = None,
         seed: int | None = None,
         seeds: Sequence[int] | None = None,
         max_new_tokens: int | None = None,
         logprobs: int | None = None,
         return_scores: bool = False,
         observers: Sequence[Observer] = (),
+        model_inputs: Mapping[str, Any] | None = None,
+        decoder_prompts: Prompts | None = None,
     ) -> Generation:
         """Decode every prompt to its end.
 
         prompts         text, texts, token ids (one list or several), LongTensor (T,) or (B, T)
-        n               samples of each prompt; they stand together in the result
+        n               samples of each prompt (1, or what the recipe's strategy says); they stand together
         seed, seeds     one for the call, or one a prompt: a row's draws depend on nothing else
         max_new_tokens  in place of the recipe's
         logprobs        K: each token's log-probability, raw and processed, and the K best of each
         return_scores   keep the processed scores
+        model_inputs    further arguments of the model by name (features, pixels, attention_mask ...); tensors
+                        whose first dimension is the number of prompts go with the rows
+        decoder_prompts what an encoder-decoder's decoder goes on from, one for all or one a prompt; prompts go
+                        to its encoder, and may be absent where features take their place
 
+        Ctrl-C ends the call early: rows that are not finished say "interrupted".
         Raises `InvalidInput` for a prompt that cannot be used, `BadRow` for NaN or fully banned scores.
         """
         wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, return_scores, observers)
-        call = self._call(prompts, wishes)
-        for _ in call.steps():
-            pass
+        call = self._call(prompts, wishes, model_inputs, decoder_prompts)
+        try:
+            for _ in call.steps():
+                pass
+        except KeyboardInterrupt:
+            pass  # what was decoded by now is worth having: unfinished rows say "interrupted"
         return call.result()
 
     def stream(
         self,
-        prompts: Prompts,
+        prompts: Prompts | None = None,
         *,
-        n: int = 1,
+        n: int | None = None,
         seed: int | None = None,
         seeds: Sequence[int] | None = None,
         max_new_tokens: int | None = None,
         logprobs: int | None = None,
         observers: Sequence[Observer] = (),
+        model_inputs: Mapping[str, Any] | None = None,
+        decoder_prompts: Prompts | None = None,
     ) -> Stream:
         """The same, token by token: iterate for events, then read `.result`."""
         wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, False, observers)
-        return Stream(self._call(prompts, wishes))
+        return Stream(self._call(prompts, wishes, model_inputs, decoder_prompts))
 
-    def _call(self, prompts: Prompts, wishes: Wishes) -> Call:
-        facts = self.model.facts
-        ids = as_token_lists(prompts, self.tokenizer, self._bos)
-        check_range(ids, facts.vocab_size, facts.max_length)
-        return Call(self._setting, self.pipeline, ids, wishes)
+    def _call(
+        self,
+        prompts: Prompts | None,
+        wishes: Wishes,
+        model_inputs: Mapping[str, Any] | None,
+        decoder_prompts: Prompts | None,
+    ) -> Call:
+        given = as_given(
+            prompts,
+            model_inputs,
+            decoder_prompts,
+            facts=self.model.facts,
+            tokenizer=self.tokenizer,
+            bos=self._bos,
+            eos=self._setting.eos,
+            pad=self._setting.pad,
+            rectangle=self.pipeline.compatibility == "hf",
+        )
+        return Call(self._setting, self.pipeline, given, wishes)
 
 
 class Stream:
@@ -163,6 +203,26 @@ class Stream:
     def result(self) -> Generation:
         """What was decoded so far; rows that are not finished say "interrupted"."""
         return self._call.result()
+
+
+def connected_role(
+    role: str, model: Any, vocab_size: int | None, device: torch.device | str | None, host: Host
+) -> DecodableModel:
+    """A further model, ready to open sessions. Raises `InvalidInput` when its vocabulary is another one."""
+    if isinstance(model, Decoder):
+        connected = model.model
+    else:
+        check_model(model)
+        if device is not None and hasattr(model, "to"):
+            model = model.to(as_device(device))
+        connected = connect_model(model, device=device, host=host)[0]
+    other = connected.facts.vocab_size
+    if None not in (other, vocab_size) and other != vocab_size:
+        raise InvalidInput(
+            f"the model of the role {role!r} has {other} tokens, the decoded one {vocab_size}",
+            remedy="use models of one tokenizer; vocab_size= of a Decoder of its own cuts a padded vocabulary",
+        )
+    return connected
 
 
 def as_pipeline(recipe: RecipeLike | None, host: Host) -> Pipeline:

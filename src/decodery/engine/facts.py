@@ -23,7 +23,8 @@ _REMEDY = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything a step may ask for; see `contracts.specs.FACTS`. `prompt_lengths` is (R,) int64."""
+    """Everything a step may ask for; see `contracts.specs.FACTS`. `prompt_lengths` is (R,) int64; `encoder_lengths`
+    says how many of each row's `encoder_ids` (R, S) are its own, the rest being padding on the right."""
 
     prompt_lengths: Tensor
     device: torch.device
@@ -33,6 +34,9 @@ class Facts:
     vocab_size: int | None = None
     tokenizer: Tokenizer | None = None
     encoder_ids: Tensor | None = None
+    encoder_lengths: Tensor | None = None
+    prompt_index: Tensor | None = None
+    limits: Tensor | None = None
     padding: Tensor | None = None
     max_length: int | None = None
 
@@ -59,6 +63,21 @@ class Facts:
             self,
             prompt_lengths=self.prompt_lengths[one],
             rng=self.rng.of_row(index) if isinstance(self.rng, StepRng) else self.rng,
-            encoder_ids=None if self.encoder_ids is None else self.encoder_ids[one],
-            padding=None if self.padding is None else self.padding[one],
+            encoder_ids=self._own_encoder_ids(index),
+            encoder_lengths=_part(self.encoder_lengths, one),
+            prompt_index=_part(self.prompt_index, one),
+            limits=_part(self.limits, one),
+            padding=_part(self.padding, one),
         )
+
+    def _own_encoder_ids(self, index: int) -> Tensor | None:
+        """(R, S) -> (1, S'): what the encoder was given for this row, less the padding."""
+        if self.encoder_ids is None:
+            return None
+        end = None if self.encoder_lengths is None else int(self.encoder_lengths[index])
+        return self.encoder_ids[index : index + 1, :end]
+
+
+def _part(fact: Tensor | None, rows: slice) -> Tensor | None:
+    """(R,) -> (R',)"""
+    return None if fact is None else fact[rows]

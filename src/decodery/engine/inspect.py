@@ -7,7 +7,8 @@ import torch
 from ..contracts.protocols import DecodableModel
 from ..contracts.specs import AdapterSpec
 from ..host.registry import Host
-from ..models.detect import Choice, Report, connect
+from ..models.detect import Choice, connect
+from ..models.report import Report
 
 
 def inspect_model(

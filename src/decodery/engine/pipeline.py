@@ -41,6 +41,8 @@ class Pipeline:
     include_stop: bool = False
     name: str = ""
     host: Host = field(default_factory=Host)
+    description: str = ""
+    requires: tuple[str, ...] = ()
 
     # -- building ---------------------------------------------------------------------------------------------
 
@@ -117,7 +119,7 @@ class Pipeline:
         Raises `NeedsBind` for steps that keep state or need facts, `InvalidInput` for other shapes.
         """
         ids, rows = as_batch(input_ids, logits)
-        return self._plan(whole_view(ids, ids.shape[1]), rows).reshape(
+        return self.plan(whole_view(ids, ids.shape[1]), rows).reshape(
             logits.shape
         )  # (1, V) -> (V,) where it came so
 
@@ -128,7 +130,7 @@ class Pipeline:
         Raises `BadRow` as well.
         """
         ids, rows = as_batch(input_ids, logits)
-        return pick_unbound(self.effective_strategy, self.compatibility, self._plan, ids, rows)
+        return pick_unbound(self.effective_strategy, self.compatibility, self.plan, ids, rows)
 
     def bind(
         self,
@@ -158,6 +160,7 @@ class Pipeline:
             max_length=max_length,
             device=device,
             seed=seed,
+            host=self.host,
         )
 
     @property
@@ -187,6 +190,8 @@ class Pipeline:
             recipe.include_stop,
             recipe.name,
             host or Host(),
+            recipe.description,
+            recipe.requires,
         )
 
     def to_recipe(self) -> Recipe:
@@ -202,9 +207,11 @@ class Pipeline:
             processors=self.processors,
             stop=self.effective_stops,
             name=self.name,
+            description=self.description,
             compat=self.compatibility,
             on_bad_row=self.on_bad_row,
             include_stop=self.include_stop,
+            requires=self.requires,
         )
 
     def __repr__(self) -> str:
@@ -275,8 +282,9 @@ class Pipeline:
         raise UnknownName(f"the pipeline has no step {name!r}", remedy=f"its steps: {have}")
 
     @cached_property
-    def _plan(self) -> Plan:
-        return unbound_plan(self.processors, self.effective_strategy)
+    def plan(self) -> Plan:
+        """What unbound calls run. Raises `NeedsBind` for steps that keep state or need facts."""
+        return unbound_plan(self.processors, self.effective_strategy, self.host)
 
 
 def _arguments(use: Step | StrategyUse) -> str:

@@ -7,12 +7,19 @@ changed; a faster plan may only replace a run of steps by a kernel that draws th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..host.registry import Host
+from ..kernels import identical
 from ..kernels.draw import bad_rows
+from ..kernels.table import Choice, choose
 from .apply import BoundStep, View
+from .fused import Fused, bind_head, cannot_fuse
+from .rng import RowRng, TorchRng
+from .tail import BoundEdit, Tail, find_tail
 
 Watcher = Callable[[str, Tensor, Tensor], None]
 """Called with a processor's name, its scores before and after: (R, V) each."""
@@ -28,6 +35,81 @@ class Plan:
 
     def __init__(self, processors: Sequence[BoundStep]) -> None:
         self.processors = tuple(processors)
+        self.choice = Choice(None, ("not asked to draw",))
+        self._tail = Tail(len(self.processors), (), (), len(self.processors))
+        self._edits: list[BoundEdit] = []
+        self._fused: Fused | None = None
+        self._draw = "custom"
+        self._undecided = 0
+
+    def fuse(
+        self, draw: str, host: Host, device: torch.device, prompt_lengths: Tensor, *, shared: bool = False
+    ) -> Plan:
+        """Look for kernels, for a strategy whose spec says `draw`. `shared`: several threads may use the plan at once.
+
+        Raises `UnknownName` when DECODERY_KERNELS names no backend.
+        """
+        if draw == "custom":
+            self.choice = Choice(None, ("the strategy draws in its own way",))
+            return self
+        greedy = draw == "argmax"
+        self._tail = find_tail(self.processors)
+        self.choice = choose(host, device.type, None if greedy else self._tail.chain)
+        refusal = cannot_fuse(self._tail) if greedy else ""
+        if refusal:
+            self.choice = Choice(None, (refusal,))
+        if device.type == "cpu":
+            self._draw = draw
+        if self.choice.backend is not None:
+            head = bind_head(self._tail, prompt_lengths, shared)
+            self._edits = [part for part in head if isinstance(part, BoundEdit)]
+            self._fused = Fused(self.processors, self._tail, head, self.choice.backend, greedy, shared)
+        return self
+
+    @property
+    def fallbacks(self) -> int:
+        """How many rows of fused steps the steps themselves had to decide, so far."""
+        return self._undecided + (0 if self._fused is None else self._fused.fallbacks)
+
+    @torch.no_grad()
+    def pick(self, view: View, logits: Tensor, rng: Any) -> tuple[Tensor | None, Tensor]:
+        """(R, V) raw -> ((R,) tokens, scores of no use), or (None, (R, V) processed scores) where the strategy must
+        choose; nothing was drawn then.
+
+        The steps before the fused ones are called once either way.
+        """
+        scores = as_scores(logits)
+        if self._fused is None or scores.dtype != torch.float32 or not isinstance(rng, RowRng | TorchRng):
+            scores = self(view, logits)
+            return self._dense_draw(scores, rng), scores
+        begin = self._tail.begin
+        for step in self.processors[:begin]:
+            scores = step(view, scores)
+        tokens = self._fused.pick(view, scores, rng)
+        if tokens is not None:
+            return tokens, scores
+        for step in self.processors[begin:]:
+            scores = step(view, scores)
+        return self._dense_draw(scores, rng), scores
+
+    def _dense_draw(self, scores: Tensor, rng: Any) -> Tensor | None:
+        """transformers' draw from whole rows, where that can be had for less than `torch.multinomial`."""
+        if (
+            self._draw != "categorical"
+            or self.choice.reasons[-1:] == ("DECODERY_KERNELS=reference",)
+            or not isinstance(rng, TorchRng)
+            or scores.dtype != torch.float32
+            or not identical.holds()
+            or bool(bad_rows(scores).any())
+        ):
+            return None
+        begin = rng.state()
+        tokens, flags = identical.dense_draw(scores, rng.generator)
+        if not bool(flags.any()):
+            return tokens
+        self._undecided += int(flags.sum())
+        rng.restore(begin)
+        return None
 
     def __call__(self, view: View, logits: Tensor, watch: Watcher | None = None) -> Tensor:
         """(R, V) raw -> (R, V) processed. The same tensor comes back when every step is idle."""
@@ -42,6 +124,22 @@ class Plan:
         """(R,) int64, (R,) bool: one accepted token in every active row."""
         for step in self.processors:
             step.observe(tokens, active)
+        for part in self._edits:
+            part.observe(tokens, active)
+
+    def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
+        """(R',) int64, and the same on the host."""
+        for step in self.processors:
+            step.select(rows, host_rows)
+        for part in self._edits:
+            part.select(rows)
+
+    def rewind(self, counts: Tensor) -> None:
+        """(R,) int64."""
+        for step in self.processors:
+            step.rewind(counts)
+        for part in self._edits:
+            part.rewind(counts)
 
     def blame(self, view: View, logits: Tensor, row: int) -> tuple[str, str]:
         """Which processor made `row` bad, and how: ("top_p", "every token is banned"). Runs the steps once more for

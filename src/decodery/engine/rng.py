@@ -23,6 +23,8 @@ from ..kernels.draw import inverse_cdf, multinomial
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+_FEW = 32
+"""So many rows are faster one by one on the host."""
 
 
 def philox(counter: Tensor, key: Tensor) -> Tensor:
@@ -46,6 +48,18 @@ def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
     return multipliers, weyl
 
 
+def philox_of(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
+    """`philox` of one row, in Python's own integers: a few microseconds where tensors take a hundred."""
+    a, b, c, d = counter
+    low, high = key
+    for _ in range(10):
+        first, second = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
+        a, b = (second >> 32) ^ b ^ low, second & _MASK
+        c, d = (first >> 32) ^ d ^ high, first & _MASK
+        low, high = (low + _WEYL[0]) & _MASK, (high + _WEYL[1]) & _MASK
+    return a, b, c, d
+
+
 def uniform(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> Tensor:
     """(R,) int64 each -> (R,) float64 in [0, 1) with 53 random bits."""
     consumer = torch.full_like(steps, _purpose_id(purpose))
@@ -53,6 +67,19 @@ def uniform(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> T
     key = torch.stack((row_keys, row_keys >> 32)) & _MASK  # 2 x (R,) -> (2, R)
     words = philox(counter, key)
     return ((words[0] >> 5) * 67108864 + (words[1] >> 6)).double() * 2.0**-53
+
+
+def uniform_on_host(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> Tensor:
+    """`uniform` for few rows on the CPU, whose numbers the host may ask for."""
+    if row_keys.device.type != "cpu" or len(row_keys) > _FEW:
+        return uniform(row_keys, samples, steps, purpose)
+    consumer = _purpose_id(purpose)
+    numbers = []
+    for key, sample, step in zip(row_keys.tolist(), samples.tolist(), steps.tolist(), strict=True):
+        counter = (step & _MASK, sample & _MASK, consumer, (step >> 32) & _MASK)
+        a, b, _, _ = philox_of(counter, (key & _MASK, (key >> 32) & _MASK))
+        numbers.append(((a >> 5) * 67108864 + (b >> 6)) * 2.0**-53)
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
 @lru_cache(maxsize=256)
@@ -109,6 +136,10 @@ class RowRng:
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return uniform(self.row_keys, self.samples, self.steps + ahead, self._owner + purpose)
+
+    def uniform_on_host(self) -> Tensor:
+        """`uniform()`, for whoever waits for the numbers anyway."""
+        return uniform_on_host(self.row_keys, self.samples, self.steps, "draw")
 
     def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return inverse_cdf(scores, self.uniform(purpose, ahead))
@@ -172,21 +203,32 @@ class TorchRng:
     """torch's generator (None: the global one), drawn from in transformers' order and amount."""
 
     def __init__(self, rows: int, device: torch.device, generator: torch.Generator | None = None) -> None:
-        self._rows, self._device, self._generator = rows, device, generator
+        self._rows, self._device, self.generator = rows, device, generator
+
+    def state(self) -> Tensor:
+        """Where the generator stands."""
+        return torch.get_rng_state() if self.generator is None else self.generator.get_state()
+
+    def restore(self, state: Tensor) -> None:
+        """Go back to where it stood."""
+        if self.generator is None:
+            torch.set_rng_state(state)
+        else:
+            self.generator.set_state(state)
 
     def select(self, rows: Tensor, copies: Tensor, steps: Tensor) -> None:
         """(R',) int64: from now on so many rows are drawn for."""
         self._rows = len(rows)
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
-        return torch.rand(self._rows, dtype=torch.float64, device=self._device, generator=self._generator)
+        return torch.rand(self._rows, dtype=torch.float64, device=self._device, generator=self.generator)
 
     def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
-        return multinomial(scores, self._generator)
+        return multinomial(scores, self.generator)
 
     def without_replacement(self, scores: Tensor, count: int, rows: Tensor) -> Tensor:
         """(G, C) -> (G, count) int64 in the order drawn, as transformers' beam sampling draws."""
-        return torch.multinomial(scores.softmax(-1), count, generator=self._generator)
+        return torch.multinomial(scores.softmax(-1), count, generator=self.generator)
 
     def of_role(self, role: str, steps: Tensor) -> TorchRng:
         """One generator serves all models, as in transformers."""

@@ -61,6 +61,8 @@ class Run:
         # A per-token strategy that keeps something a row is told of them like a processor.
         self._told = hasattr(strategy, "choose") and hasattr(strategy, "observe")
         self._watchers = Watchers(observers)
+        # Whoever looks at processed scores must be shown some: then every step is asked.
+        self._scores_unseen = stops.ids_only and not (self._watchers.want_scores or self._watchers.want_steps)
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
         self.emitted: list[Hypothesis] = []
@@ -91,6 +93,19 @@ class Run:
     @property
     def finished(self) -> Tensor:
         return torch.tensor([reason is not None for reason in self.reasons], device=self._mask.device)
+
+    @property
+    def rectangle(self) -> bool:
+        return self._rectangle
+
+    @property
+    def fallbacks(self) -> int:
+        """How many rows of fused steps the steps themselves had to decide, so far."""
+        return self._plan.fallbacks
+
+    @property
+    def unprocessed(self) -> bool:
+        return not self._plan.processors
 
     @property
     def active(self) -> list[int]:
@@ -133,6 +148,12 @@ class Run:
         return self._scores
 
     def pick(self) -> Tensor:
+        if self._scores is None and self._scores_unseen:
+            logits = self.logits()  # which rows are due is known with them
+            tokens, scores = self._plan.pick(self._view(), logits, self.rng)
+            if tokens is not None:
+                return tokens
+            self._scores = self._checked(logits, scores)
         scores = self.scores()
         return checked_tokens(self._strategy.choose(scores, self.rng), scores, type(self._strategy).__name__)
 
@@ -168,7 +189,8 @@ class Run:
         copies = torch.tensor(_earlier_copies(host_rows), device=rows.device)
         self.rng.select(rows, copies, self._history.steps)
         self._limits = self._limits[rows]
-        for step in (*self._plan.processors, *self._stops.rules):
+        self._plan.select(rows, host_rows)
+        for step in self._stops.rules:
             step.select(rows, host_rows)
         if self._told:
             self._strategy.select(rows)
@@ -236,8 +258,7 @@ class Run:
             written += self._mask
             scores.append(self._plan(self._view(), raw[:, column + 1]))
         self._history.rewind(written, written.tolist())
-        for step in self._plan.processors:
-            step.rewind(written)
+        self._plan.rewind(written)
         self._set_active(rows)
         self._raw = self._scores = None
         self._drafts = Drafts(drafts, raw, scores)
@@ -375,7 +396,8 @@ class Run:
     def _take_back(self, counts: Tensor, host_counts: list[int]) -> None:
         """(R,) int64, and the same on the host: out of the history and the steps."""
         self._history.rewind(counts, host_counts)
-        for step in (*self._plan.processors, *self._stops.rules):
+        self._plan.rewind(counts)
+        for step in self._stops.rules:
             step.rewind(counts)
 
     def _check_followers(self, what: str, method: str) -> None:

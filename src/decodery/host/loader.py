@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
-import re
+import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, distributions
@@ -22,40 +22,42 @@ import pluggy
 from .. import __version__
 from ..contracts.specs import Spec
 from . import hookspecs
+from .selection import is_enabled, normalise
+from .sound import checked
 
 log = logging.getLogger("decodery")
 GROUP = "decodery"
 BUILTIN_ID = "decodery"
 # A string and not an import: the host stands below the plugins it hosts, the built-in one included.
 BUILTIN_MODULE = "decodery.builtin.plugin"
-NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+HEAVY = ("torch", "transformers", "numpy")
+"""What a plugin's declaring module has no need of, and everybody would wait for."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """What metadata says of a plugin. `id` is the distribution's normalised name."""
+    """What metadata says of a plugin. `id` is the distribution's normalised name, `requires` what pip was told."""
 
     id: str
     version: str
     module: str
     enabled: bool = True
     summary: str = ""
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlugin:
-    """A plugin after its import. `trace` is empty unless something went wrong; what could be had is still there."""
+    """A plugin after its import. `trace` and `errors` are empty unless something went wrong; what could be had is
+    still there. `heavy` names the libraries that its import brought in."""
 
     info: PluginInfo
     records: Mapping[str, tuple[Spec, ...]] = field(default_factory=dict)
     problem: str = ""
     trace: str = ""
     import_seconds: float = 0.0
-
-
-def normalise(name: str) -> str:
-    """Distribution names compare like pip compares them."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    errors: tuple[BaseException, ...] = ()
+    heavy: tuple[str, ...] = ()
 
 
 @cache
@@ -83,24 +85,14 @@ def _plugins_of(distribution: Distribution, selection: str | None) -> Iterator[P
             if "name" not in metadata:
                 raise ValueError(f"entry point {point.value!r} of a distribution without a name")
             plugin_id = normalise(str(metadata["name"]))
-            version, summary = str(metadata.get("version", "")), str(metadata.get("summary", ""))
-            yield PluginInfo(plugin_id, version, point.value, is_enabled(plugin_id, selection), summary)
-
-
-def is_enabled(plugin_id: str, selection: str | None) -> bool:
-    """`a,b`: only these; `-a`: all but; empty: none; None (unset): all."""
-    if selection is None:
-        return True
-    names = [name.strip() for name in selection.split(",") if name.strip()]
-    dropped = {normalise(name[1:]) for name in names if name.startswith("-")}
-    kept = {normalise(name) for name in names if not name.startswith("-")}
-    if plugin_id in dropped:
-        return False
-    return plugin_id in kept if kept or not dropped else True
-
-
-def selection_from_environment() -> str | None:
-    return os.environ.get("DECODERY_PLUGINS")
+            yield PluginInfo(
+                plugin_id,
+                str(metadata.get("version", "")),
+                point.value,
+                is_enabled(plugin_id, selection),
+                str(metadata.get("summary", "")),
+                tuple(distribution.requires or ()),
+            )
 
 
 @cache
@@ -111,55 +103,53 @@ def load_builtin() -> LoadedPlugin:
 
 def load(info: PluginInfo) -> LoadedPlugin:
     """Import the plugin and call its hooks."""
-    start = time.perf_counter()
+    start, light = time.perf_counter(), [name for name in HEAVY if name not in sys.modules]
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    try:
-        module: object = importlib.import_module(info.module.partition(":")[0])
-        for part in filter(None, info.module.partition(":")[2].split(".")):
-            module = getattr(module, part)
-        manager.register(module, name=info.id)
-        manager.check_pending()
-    except (Exception, SystemExit) as error:
-        return LoadedPlugin(
-            info,
-            {},
-            f"cannot be imported: {_line(error)}",
-            traceback.format_exc(),
-            time.perf_counter() - start,
-        )
     records: dict[str, tuple[Spec, ...]] = {}
     problems: list[str] = []
     traces: list[str] = []
-    for hook, kind in hookspecs.HOOKS.items():
+    errors: list[BaseException] = []
+
+    def note(error: BaseException, what: str) -> None:
+        problems.append(f"{what}: {_line(error)}")
+        traces.append(traceback.format_exc())
+        errors.append(error)
+
+    with _words_apart():
         try:
-            returned = [
-                item for result in getattr(manager.hook, hook)() for item in _checked(hook, kind, result)
-            ]
-            records[hook] = tuple(returned)
+            manager.register(_imported(info.module), name=info.id)
+            manager.check_pending()
         except (Exception, SystemExit) as error:
-            problems.append(f"{hook}: {_line(error)}")
-            traces.append(traceback.format_exc())
-    return LoadedPlugin(info, records, "; ".join(problems), "\n".join(traces), time.perf_counter() - start)
+            note(error, "cannot be imported")
+        else:
+            for hook, kind in hookspecs.HOOKS.items():
+                try:
+                    results = getattr(manager.hook, hook)()
+                    records[hook] = tuple(item for result in results for item in checked(kind, result))
+                except (Exception, SystemExit) as error:
+                    note(error, hook)
+    seconds = time.perf_counter() - start
+    heavy = tuple(name for name in light if name in sys.modules)
+    return LoadedPlugin(info, records, "; ".join(problems), "\n".join(traces), seconds, tuple(errors), heavy)
 
 
-def _checked(hook: str, kind: type[Spec], result: object) -> Iterable[Spec]:
-    if not isinstance(result, (list, tuple)):
-        raise TypeError(f"must return a list of {kind.__name__}, not {type(result).__name__}")
-    names: set[str] = set()
-    for item in result:
-        if not isinstance(item, kind):
-            raise TypeError(
-                f"must return a list of {kind.__name__}; one of its items is {type(item).__name__}"
-            )
-        if hook not in ("provide_models", "provide_recipes") and not NAME.match(item.name):
-            raise ValueError(
-                f"{item.name!r} is no name: small letters, digits and '_', starting with a letter"
-            )
-        if item.name in names:
-            raise ValueError(f"{item.name!r} comes twice")
-        names.add(item.name)
-    return result
+def _imported(pointer: str) -> object:
+    module, _, attribute = pointer.partition(":")
+    target: object = importlib.import_module(module)
+    for part in filter(None, attribute.split(".")):
+        target = getattr(target, part)
+    return target
+
+
+@contextmanager
+def _words_apart() -> Iterator[None]:
+    """What a plugin prints while it is imported is talk: stdout is for results."""
+    if sys.stderr is None:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def _line(error: BaseException) -> str:

@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 from ..contracts.errors import AmbiguousName, UnknownName
 from ..contracts.specs import AdapterSpec, KernelSpec, ModelSpec, RecipeSource, Spec, StepSpec, StrategySpec
+from .doctor import PluginReport, examine
 from .hookspecs import HOOKS
-from .loader import (
-    BUILTIN_ID,
-    LoadedPlugin,
-    PluginInfo,
-    builtin_info,
-    discover,
-    load,
-    load_builtin,
-    normalise,
-    selection_from_environment,
-)
+from .loader import BUILTIN_ID, LoadedPlugin, PluginInfo, builtin_info, discover, load, load_builtin
+from .selection import VARIABLE, normalise, selection_from_environment
 
 log = logging.getLogger("decodery")
 S = TypeVar("S", StepSpec, StrategySpec, AdapterSpec, ModelSpec, KernelSpec, RecipeSource)
@@ -40,28 +31,23 @@ _WORD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PluginReport:
-    """`plugins doctor`'s row: state is "ok", "broken", "conflict" or "disabled"."""
-
-    info: PluginInfo
-    state: str
-    provides: dict[str, list[str]]
-    problem: str = ""
-    trace: str = ""
-    import_seconds: float = 0.0
-
-
 class Host:
     """Looks names up. Cheap to make: nothing is imported or scanned before a name asks for it.
 
-    `selection` overrides the environment variable DECODERY_PLUGINS (same syntax).
+    `selection` overrides the environment variable DECODERY_PLUGINS (same syntax). `plugins` are all there are besides
+    the box, whatever is installed; `loaded` too, and their records are at hand.
     """
 
-    def __init__(self, selection: str | None = None, *, plugins: list[PluginInfo] | None = None) -> None:
+    def __init__(
+        self,
+        selection: str | None = None,
+        *,
+        plugins: list[PluginInfo] | None = None,
+        loaded: Sequence[LoadedPlugin] = (),
+    ) -> None:
         self._selection = selection if selection is not None else selection_from_environment()
-        self._plugins = plugins
-        self._loaded: dict[str, LoadedPlugin] = {}
+        self._plugins = [*(plugins or ()), *(p.info for p in loaded)] if loaded else plugins
+        self._loaded = {plugin.info.id: plugin for plugin in loaded}
 
     # -- what is installed ------------------------------------------------------------------------------------
 
@@ -85,30 +71,7 @@ class Host:
 
     def doctor(self) -> list[PluginReport]:
         """Import everything and say how each plugin fares."""
-        infos = [builtin_info(), *self.installed()]
-        loaded = [self.load(info) for info in infos if info.enabled]
-        reports = []
-        for info in infos:
-            if not info.enabled:
-                reports.append(PluginReport(info, "disabled", {}))
-                continue
-            plugin = self.load(info)
-            conflicts = _conflicts(plugin, loaded)
-            state = "broken" if plugin.problem else "conflict" if conflicts else "ok"
-            provides = {
-                hook: [r.name for r in records] for hook, records in plugin.records.items() if records
-            }
-            reports.append(
-                PluginReport(
-                    info,
-                    state,
-                    provides,
-                    plugin.problem or "; ".join(conflicts),
-                    plugin.trace,
-                    plugin.import_seconds,
-                )
-            )
-        return reports
+        return examine([builtin_info(), *self.installed()], self.load)
 
     # -- names ------------------------------------------------------------------------------------------------
 
@@ -131,6 +94,15 @@ class Host:
     def adapters(self) -> list[AdapterSpec]:
         """All adapters, the built-in ones first among equals, by falling priority."""
         return sorted((spec for _, spec in self.all(AdapterSpec)), key=lambda spec: -spec.priority)
+
+    def kernels(self, plugins: Collection[str]) -> list[tuple[str, KernelSpec]]:
+        """(qualified name, record) of the kernels of these plugins, where enabled; imports no other plugin."""
+        return [
+            (f"{info.id}/{spec.name}", spec)
+            for info in self._enabled()
+            if info.id in plugins
+            for spec in self._records(info, KernelSpec)
+        ]
 
     def all(self, kind: type[S]) -> list[tuple[str, S]]:
         """(qualified name, record) of every enabled plugin; imports all of them."""
@@ -174,18 +146,25 @@ class Host:
             else [i for i in self.installed() if i.id == plugin_id]
         )
         if not infos:
-            raise UnknownName(f"no plugin {plugin_id!r} is installed", remedy=f"pip install {plugin_id}")
+            close = difflib.get_close_matches(plugin_id, [i.id for i in self.installed()], n=1)
+            raise UnknownName(
+                f"no plugin {plugin_id!r} is installed",
+                remedy=f"did you mean '{close[0]}/{bare}'?" if close else f"pip install {plugin_id}",
+            )
         if not infos[0].enabled:
             raise UnknownName(
-                f"plugin {plugin_id!r} is switched off by DECODERY_PLUGINS", remedy="take it out of that list"
+                f"plugin {plugin_id!r} is switched off by {VARIABLE}",
+                remedy="take it out of that list, or '--no-plugin' off the command line",
             )
         for spec in self._records(infos[0], kind):
             if _answers(spec, bare):
                 return f"{prefix}{spec.name}", spec
         known = [spec.name for spec in self._records(infos[0], kind)]
-        broken = self.load(infos[0]).problem
+        problem = self.load(infos[0]).problem
+        suggestion = _suggest(bare, known)
         raise UnknownName(
-            f"plugin {plugin_id!r} provides no {_WORD[kind]} {bare!r}", remedy=broken or _suggest(bare, known)
+            f"plugin {plugin_id!r} provides no {_WORD[kind]} {bare!r}",
+            remedy=f"it is broken, and might otherwise: {problem}" if problem else suggestion,
         )
 
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
@@ -202,6 +181,9 @@ class Host:
         broken = [info.id for info in self._enabled() if self.load(info).problem]
         if broken:
             remedy += f"; or a broken plugin provides it: {', '.join(broken)} (see 'decodery plugins doctor')"
+        off = [info.id for info in self.installed() if not info.enabled]
+        if off:
+            remedy += f"; or one that is switched off: {', '.join(off)}"
         return UnknownName(f"unknown {_WORD[kind]} {name!r}", remedy=remedy)
 
     def _enabled(self) -> Iterator[PluginInfo]:
@@ -220,15 +202,3 @@ def _suggest(name: str, known: list[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(known) or 'none'}"
-
-
-def _conflicts(plugin: LoadedPlugin, loaded: list[LoadedPlugin]) -> list[str]:
-    clashes = []
-    for hook, records in plugin.records.items():
-        for other in loaded:
-            if other.info.id == plugin.info.id:
-                continue
-            shared = {r.name for r in records} & {r.name for r in other.records.get(hook, ())}
-            if shared and plugin.info.id != BUILTIN_ID:
-                clashes.append(f"{', '.join(sorted(shared))} also in {other.info.id}")
-    return clashes

@@ -50,6 +50,11 @@ class CacheControl:
         """The cache has a size, set beforehand."""
         return self._setup is not None
 
+    @property
+    def found(self) -> bool:
+        """There is a method that sets a cache up, or one that clears it."""
+        return self._setup is not None or self._reset is not None
+
     def evidence(self) -> str:
         """What was found, in words."""
         found = []
@@ -109,7 +114,7 @@ class CacheControl:
         noted = getattr(self._module, argument, None)
         if not _is_number(noted) or not _is_number(wanted):
             return False
-        return noted != wanted if _means(argument) == "batch" else noted < wanted  # type: ignore[operator]
+        return noted != wanted if argument_means(argument) == "batch" else noted < wanted  # type: ignore[operator]
 
     def _arguments(self, method: Callable[..., Any], size: Size) -> dict[str, Any]:
         given: dict[str, Any] = {}
@@ -117,7 +122,7 @@ class CacheControl:
         for name, parameter in inspect.signature(method).parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 continue
-            meaning = _means(name)
+            meaning = argument_means(name)
             if name in self._extra:
                 given[name] = self._extra[name]
             elif meaning:
@@ -137,7 +142,7 @@ def _method(module: nn.Module | None, names: tuple[str, ...]) -> Callable[..., A
     return next((method for method in found if callable(method)), None)
 
 
-def _means(argument: str) -> str:
+def argument_means(argument: str) -> str:
     """Which of `Size`'s fields an argument's name speaks of, "" if none."""
     words = argument.lower().split("_")
     if {"encoder", "rope", "chunk", "window"} & set(words):

@@ -5,20 +5,24 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..contracts.errors import DecoderyError, ModelError
-from .outputs import describe
+from ..contracts.protocols import Options
+from .outputs import describe, picked
 
 TOKENS = (
     "input_ids", "idx", "tokens", "token_ids", "ids", "in_idx", "x", "xs", "inputs", "input", "inp", "src",
-    "seq", "toks", "input_tokens",
+    "seq", "toks", "input_tokens", "token", "input_id",
 )  # fmt: skip
 """What projects call the argument that holds token ids."""
+
+Form = Literal["batch", "column", "row", "list", "number"]
+"""How ids are handed over: (B, T); (B,) for one token a row; and for models of one row (T,), a list, an int."""
 
 WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel")
 
@@ -31,16 +35,34 @@ class Call:
     accepts   every argument that may be given by name
     required  arguments beside the ids that have no default
     shown     the signature as text, for reports
+    form, time_first, pick
+              how ids go in, whether (T, B) is meant by it, and what takes the logits out of the answer
     """
 
     tokens: str = ""
     accepts: frozenset[str] = field(default_factory=frozenset)
     required: tuple[str, ...] = ()
     shown: str = "(...)"
+    form: Form = "batch"
+    time_first: bool = False
+    pick: object = None
 
     def __call__(self, model: Callable[..., Any], ids: Tensor, inputs: dict[str, Any]) -> object:
         """(B, T) int64 -> whatever the model returns."""
-        return model(**{self.tokens: ids}, **inputs) if self.tokens else model(ids, **inputs)
+        given = self._formed(ids)
+        return model(**{self.tokens: given}, **inputs) if self.tokens else model(given, **inputs)
+
+    def logits_of(self, output: object) -> object:
+        """What the user said the logits are, or the whole answer."""
+        return output if self.pick is None else picked(output, self.pick)
+
+    def _formed(self, ids: Tensor) -> object:
+        if self.form == "batch":
+            return ids.t() if self.time_first else ids  # (B, T) -> (T, B)
+        if self.form == "column":
+            return ids[:, -1]  # (B, 1) -> (B,)
+        row = ids[0]  # (1, T) -> (T,)
+        return row if self.form == "row" else row.tolist() if self.form == "list" else int(row[-1])
 
 
 def read_call(model: object) -> Call:
@@ -62,6 +84,13 @@ def read_call(model: object) -> Call:
         accepts=frozenset(p.name for p in named if p.kind is not p.POSITIONAL_ONLY),
         required=tuple(p.name for p in others if p.default is p.empty),
         shown=_shown(signature),
+    )
+
+
+def call_of(model: object, options: Options) -> Call:
+    """`read_call`, and what the user says about it: `logits`, `time_first`."""
+    return replace(
+        read_call(model), time_first=bool(options.get("time_first", False)), pick=options.get("logits")
     )
 
 

@@ -4,58 +4,27 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from ..contracts.errors import DecoderyError, ModelError, UnknownName
-from ..contracts.protocols import DecodableModel, ModelFacts, Options
+from ..contracts.protocols import DecodableModel, Options
 from ..contracts.specs import AdapterSpec, resolve
+from .adapters.internal import NoCache
 from .calling import module_of, name_of
 from .keeping.module import left_as_found
-from .options import check_model, check_numbers
+from .options import UnknownOption, check_model, check_numbers
 from .outputs import REMEDY
-from .probing.probes import observe
+from .probing.probes import OneRow, TimeFirst, observe
+from .report import Report
 
 Choice = str | Mapping[str, Any]
 """An adapter's name, "auto", or {"name": ..., **options}."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What detection found. `str()` is meant to be read.
-
-    model     the model's class or the function's name
-    adapter   who drives it, and `evidence` for that, in words
-    rejected  (adapter, why not) in the order tried
-    warnings  what a user should know before trusting the text
-    """
-
-    model: str
-    adapter: str
-    evidence: str
-    facts: ModelFacts
-    rejected: tuple[tuple[str, str], ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        facts, can = self.facts, self.facts.capabilities
-        abilities = [name for name in ("masks", "select", "static") if getattr(can, name)]
-        told = "".join(self.warnings)
-        lines = [
-            f"{self.model}: adapter '{self.adapter}'",
-            f"  because     {self.evidence}",
-            # What a warning tells already is not told twice.
-            *(f"  not         {name}: {reason}" for name, reason in self.rejected if reason not in told),
-            f"  vocabulary  {_said(facts.vocab_size)}, eos {_listed(facts.eos)}, bos {_said(facts.bos)}, "
-            f"pad {_said(facts.pad)}",
-            f"  context     {_said(facts.max_length)}",
-            f"  runs on     {facts.device}, {str(facts.dtype).removeprefix('torch.')}",
-            f"  can         {', '.join([*abilities, f'rewind: {can.rewind}'])}",
-            *(f"  warning     {warning}" for warning in self.warnings),
-        ]
-        return "\n".join(lines)
+QUIET = (OneRow, UnknownOption, NoCache)
+"""What another adapter takes care of is nothing to be warned of."""
 
 
 def connect(
@@ -78,7 +47,15 @@ def connect(
             return _first_that_works(model, adapters, options)
         spec = _named(name, adapters)
         decodable = resolve(spec.factory, f"adapter {spec.name!r}")(model, options)
-        return decodable, Report(name_of(model), spec.name, "it was asked for", decodable.facts)
+        told = getattr(decodable, "evidence", "")
+        return decodable, Report(
+            model=name_of(model),
+            adapter=spec.name,
+            evidence="; ".join(filter(None, ["it was asked for", told])),
+            facts=decodable.facts,
+            difference=getattr(decodable, "difference", None),
+            compared=getattr(decodable, "compared", 0),
+        )
 
 
 def inspect(
@@ -96,29 +73,58 @@ def _first_that_works(
     warnings: list[str] = []
     remedy = ""
     for spec in adapters:
-        evidence = None
+        evidence: str | None = None
         try:
             with left_as_found(module_of(model)):
                 evidence = resolve(spec.probe, f"adapter {spec.name!r}")(model, options)
                 if evidence is None:
                     rejected.append((spec.name, "not its kind of model"))
                     continue
-                decodable = resolve(spec.factory, f"adapter {spec.name!r}")(model, options)
-                seen = [] if getattr(decodable, "trusted", False) else observe(decodable, name)
+                decodable, seen, turned = _tried(model, spec, options, name)
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:
             # Also what a plugin's adapter raises by mistake: the others are still tried.
             reason = error.message if isinstance(error, DecoderyError) else f"{type(error).__name__}: {error}"
-            remedy = getattr(error, "remedy", "")
+            remedy = getattr(error, "remedy", "") or remedy
             rejected.append((spec.name, reason))
-            if evidence is not None:
-                warnings.append(f"adapter {spec.name!r} was tried and given up: {reason}")
+            if evidence is not None and not isinstance(error, QUIET):
+                advised = f" ({error.remedy})" if isinstance(error, DecoderyError) and error.remedy else ""
+                warnings.append(f"adapter {spec.name!r} was tried and given up: {reason}{advised}")
             continue
-        report = Report(name, spec.name, evidence, decodable.facts, tuple(rejected), (*warnings, *seen))
+        told = [evidence, *turned, *filter(None, [getattr(decodable, "evidence", "")])]
+        report = Report(
+            model=name,
+            adapter=spec.name,
+            evidence="; ".join(told),
+            facts=decodable.facts,
+            rejected=tuple(rejected),
+            # A verified cache is in use: what else was tried is told, and worries nobody.
+            warnings=(*(warnings if getattr(decodable, "difference", None) is None else ()), *seen),
+            difference=getattr(decodable, "difference", None),
+            compared=getattr(decodable, "compared", 0),
+        )
         return decodable, report
     reasons = "".join(f"\n  {adapter}: {reason}" for adapter, reason in rejected)
     raise ModelError(f"no adapter can drive {name}{reasons or ': there are none'}", remedy=remedy or REMEDY)
+
+
+def _tried(
+    model: object, spec: AdapterSpec, options: Options, name: str
+) -> tuple[DecodableModel, list[str], list[str]]:
+    """The model by this adapter, warnings, and what was found beside; a time-first one is turned and tried again."""
+    factory = resolve(spec.factory, f"adapter {spec.name!r}")
+    decodable = factory(model, options)
+    if getattr(decodable, "trusted", False):
+        return decodable, [], []
+    try:
+        return decodable, observe(decodable, name), []
+    except TimeFirst:
+        if options.get("time_first"):
+            raise
+    decodable = factory(model, {**options, "time_first": True})
+    seen = observe(decodable, name)
+    return decodable, seen, ["time-first, as rows changed one another until both ends were turned"]
 
 
 def _read(adapter: Choice, options: Options) -> tuple[str, Options]:
@@ -136,11 +142,3 @@ def _named(name: str, adapters: Sequence[AdapterSpec]) -> AdapterSpec:
     close = difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}, or 'auto'"
     raise UnknownName(f"unknown adapter {name!r}", remedy=remedy)
-
-
-def _said(value: int | None) -> str:
-    return "unknown" if value is None else str(value)
-
-
-def _listed(values: tuple[int, ...]) -> str:
-    return ", ".join(map(str, values)) or "unknown"

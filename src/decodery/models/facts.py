@@ -29,6 +29,7 @@ CONTEXT = (
     "context_length", "context_len", "context_size", "ctx_len", "max_context_length", "context_window",
     "max_sequence_length", "sequence_length", "seq_length", "seq_len", "max_len",
 )  # fmt: skip
+WINDOW = ("sliding_window", "sliding_window_size", "window_size", "local_window_size", "attention_window")
 HEADS = (
     "lm_head", "head", "output", "output_layer", "out", "out_head", "unembed", "to_logits", "logits",
     "fc_out", "classifier", "decoder", "proj_out",
@@ -64,7 +65,7 @@ def sources_of(model: object) -> list[object]:
 
 def vocab_size(model: object, options: Options, sources: Sequence[object] | None = None) -> int | None:
     """Told > configured > width of the output head > rows of the token embedding; None when nothing says."""
-    found = _positive(options.get("vocab_size")) or _first(VOCABULARY, sources or sources_of(model))
+    found = _positive(options.get("vocab_size")) or first_number(VOCABULARY, sources or sources_of(model))
     if found is not None:
         return found
     module = module_of(model)
@@ -79,9 +80,18 @@ def vocab_size(model: object, options: Options, sources: Sequence[object] | None
     )
 
 
+def real_vocab_size(model: object) -> int | None:
+    """The vocabulary, where the configuration names a padded one beside it: the ids beyond mean nothing."""
+    for source in sources_of(model):
+        padded, size = _positive(_get(source, "padded_vocab_size")), _positive(_get(source, "vocab_size"))
+        if padded is not None and size is not None and size < padded:
+            return size
+    return None
+
+
 def max_length(model: object, options: Options, sources: Sequence[object] | None = None) -> int | None:
     """The context in tokens: told > configured > a position table's rows; None when nothing says."""
-    found = _positive(options.get("max_length")) or _first(CONTEXT, sources or sources_of(model))
+    found = _positive(options.get("max_length")) or first_number(CONTEXT, sources or sources_of(model))
     if found is not None:
         return found
     module = module_of(model)
@@ -92,6 +102,11 @@ def max_length(model: object, options: Options, sources: Sequence[object] | None
         # Beyond a table of learned positions there is nothing but an index error.
         found = next((e.num_embeddings for _, e in _embeddings(module, positional=True)), None)
     return found
+
+
+def window_of(model: object) -> int | None:
+    """How far back attention sees, where a configuration says so."""
+    return first_number(WINDOW, sources_of(model))
 
 
 def device_of(model: object, options: Options) -> torch.device:
@@ -120,7 +135,8 @@ def special_tokens(
     return find("eos_token_id"), bos[0] if bos else None, pad[0] if pad else None
 
 
-def _first(names: Sequence[str], sources: Sequence[object]) -> int | None:
+def first_number(names: Sequence[str], sources: Sequence[object]) -> int | None:
+    """The first positive whole number that one of `sources` has under one of `names`."""
     return next((n for source in sources for name in names if (n := _positive(_get(source, name)))), None)
 
 

@@ -62,7 +62,9 @@ class Forward:
 
     def found_in(self, output: object, batch: int, length: int) -> Tensor:
         """What the model returned for ids (batch, length) -> logits (B, T', V), a view."""
-        logits = as_logits(output, batch, length, name_of(self._model))
+        with self.mode():  # a head that was handed over is called here
+            answer = self._call.logits_of(output)
+        logits = as_logits(answer, batch, length, name_of(self._model), self._call.time_first)
         return logits if self._width is None else logits[..., : self._width]
 
     def close(self) -> None:

@@ -12,19 +12,25 @@ from torch import nn
 from ..contracts.errors import InvalidInput, ModelError
 from ..contracts.protocols import Options
 from .calling import module_of, name_of
+from .facts import real_vocab_size
 
-COMMON = ("vocab_size", "max_length", "device", "eos_token_id", "bos_token_id", "pad_token_id")
-"""Facts of the model, which every adapter takes."""
+FACTS = ("vocab_size", "max_length", "device", "eos_token_id", "bos_token_id", "pad_token_id")
+COMMON = (*FACTS, "logits", "time_first")
+"""Facts of the model, and how ids go in and logits come out: what every adapter takes."""
+
+
+class UnknownOption(InvalidInput):
+    """An option that an adapter does not have; another one may."""
 
 
 def check_options(options: Options, adapter: str, own: Sequence[str] = ()) -> None:
-    """Raises `InvalidInput` for an option that `adapter` does not have; `own` are those beside the facts."""
+    """Raises `UnknownOption` for an option that `adapter` does not have; `own` are those beside the facts."""
     known = (*own, *COMMON)
     for name in options:
         if name in known:
             continue
         close = difflib.get_close_matches(str(name), known, n=1)
-        raise InvalidInput(
+        raise UnknownOption(
             f"adapter {adapter!r} has no option {name!r}",
             remedy=f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}",
         )
@@ -38,10 +44,11 @@ def check_numbers(options: Options) -> None:
             raise InvalidInput(f"{name} = {value!r}", remedy="give a whole number from 1 on")
 
 
-def told_width(options: Options) -> int | None:
-    """The vocabulary that the user told. It is believed: logits of ids beyond it are cut off."""
+def told_width(options: Options, model: object = None) -> int | None:
+    """The vocabulary that the user told, or `model` beside a padded one. It is believed: logits of ids beyond it are
+    cut off."""
     value = options.get("vocab_size")
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) else real_vocab_size(model)
 
 
 def check_width(told: int | None, width: int | None, name: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..contracts.errors import ModelError
+from ..contracts.errors import InvalidInput, ModelError
 
 REMEDY = (
     "wrap the model in a function that returns logits of shape (B, T, V), for example "
@@ -17,12 +17,18 @@ REMEDY = (
 NUMPY = "that is numpy's; make it a tensor: Decoder(lambda ids: torch.from_numpy(model(ids)), vocab_size=...)"
 
 
-def as_logits(output: object, batch: int, length: int, place: str = "the model") -> Tensor:
+HIDDEN = "last_hidden_state"
+
+
+def as_logits(
+    output: object, batch: int, length: int, place: str = "the model", time_first: bool = False
+) -> Tensor:
     """The logits in `output`, float (B, T', V), for ids of shape (batch, length).
 
     Takes a tensor, a tuple or list (its first float tensor that is not 0-d; equal 3-D chunks that add up to
     `length` are joined along T), an object with `.logits`, a mapping with "logits". Models may answer with
-    all positions (B, T, V), or the last one only: (B, 1, V) or (B, V), which becomes (B, 1, V).
+    all positions (B, T, V), or the last one only: (B, 1, V) or (B, V), which becomes (B, 1, V); (B * T, V) and,
+    for one row, (V,) are unfolded. With `time_first` the answer is (T, B, V) or (T * B, V).
     Raises `ModelError` naming what came instead.
     """
     logits = _find(output, batch, length)
@@ -40,8 +46,7 @@ def as_logits(output: object, batch: int, length: int, place: str = "the model")
         raise ModelError(
             f"{place} returned {describe(output)}: whole numbers are token ids, not logits", remedy=REMEDY
         )
-    if logits.dim() == 2 and logits.shape[0] == batch:
-        logits = logits.unsqueeze(1)  # (B, V) -> (B, 1, V)
+    logits = _unfolded(logits, batch, length, time_first)
     if logits.dim() != 3 or logits.shape[0] != batch or 0 in logits.shape:
         raise ModelError(
             f"{place} was given ids of shape ({batch}, {length}) and returned {describe(logits)}; "
@@ -49,6 +54,49 @@ def as_logits(output: object, batch: int, length: int, place: str = "the model")
             remedy=_shape_remedy(logits, batch, length),
         )
     return logits
+
+
+def _unfolded(logits: Tensor, batch: int, length: int, time_first: bool) -> Tensor:
+    """A model's own layout -> (B, T', V) where its meaning is plain."""
+    if logits.dim() == 1 and batch == 1:
+        return logits.view(1, 1, -1)  # (V,) -> (1, 1, V)
+    if logits.dim() == 2 and logits.shape[0] == batch:
+        return logits.unsqueeze(1)  # (B, V) -> (B, 1, V)
+    if logits.dim() == 2 and logits.shape[0] == batch * length:
+        rows = (length, batch) if time_first else (batch, length)
+        logits = logits.reshape(*rows, -1)  # (B * T, V) -> (B, T, V), or (T, B, V)
+    return logits.transpose(0, 1) if time_first and logits.dim() == 3 else logits
+
+
+def picked(output: object, pick: object) -> object:
+    """What the option `logits` takes out of an answer: a key or attribute, an index, what a head makes of the hidden
+    states, or what a function of the whole answer returns. Raises `ModelError` when it is not there."""
+    try:
+        if isinstance(pick, str):
+            return output[pick] if isinstance(output, Mapping) else getattr(output, pick)
+        if isinstance(pick, int):
+            return output[pick]  # type: ignore[index]
+        if isinstance(pick, nn.Module):
+            return pick(_hidden(output))  # (B, T, D) -> (B, T, V)
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
+        raise ModelError(
+            f"logits={pick!r:.60} finds nothing in {describe(output)}: {type(error).__name__}: {error}",
+            remedy="name a key or attribute, an index, the head as a module, or a function of the answer",
+        ) from error
+    if not callable(pick):
+        raise InvalidInput(
+            f"logits={pick!r:.60} is a {type(pick).__name__}",
+            remedy="give a key or attribute, an index, the head as a module, or a function of the answer",
+        )
+    return pick(output)
+
+
+def _hidden(output: object) -> object:
+    """The hidden states in an answer: what a head is for."""
+    named = output.get(HIDDEN) if isinstance(output, Mapping) else getattr(output, HIDDEN, None)
+    if isinstance(output, Mapping) and named is None:
+        named = next((v for v in output.values() if isinstance(v, Tensor) and v.is_floating_point()), None)
+    return named if isinstance(named, Tensor) else _find(output, -1, -1)
 
 
 def last(logits: Tensor) -> Tensor:
@@ -106,7 +154,5 @@ def _joined(items: Sequence[object], batch: int, length: int) -> Tensor | None:
 
 def _shape_remedy(logits: Tensor, batch: int, length: int) -> str:
     if logits.dim() == 3 and tuple(logits.shape[:2]) == (length, batch):
-        return "the model is time-first; hand over lambda ids: model(ids.t()).transpose(0, 1)"
-    if logits.dim() == 2 and logits.shape[0] == batch * length:
-        return "the model flattens its batch; hand over lambda ids: model(ids).view(*ids.shape, -1)"
+        return "the model is time-first: say adapter={'time_first': True}"
     return REMEDY

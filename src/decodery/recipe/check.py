@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..contracts.specs import StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse
+from .keys import TOP_LEVEL
 from .names import Names
-from .report import Problems, Source, Span
+from .report import Problems
 from .steps import Use, named, validated, without_null
 from .syntax.nodes import MappingNode, Node, ScalarNode, SequenceNode, is_refused
-from .tree import parse
 
-VERSION = 1
-DEFAULTS = "strategy: greedy\nstop: [eos, max_new_tokens: 256]"
-"""What a recipe that says nothing else means: greedy, until the model ends the text, or 256 tokens."""
-
-TOP_LEVEL = (
-    "recipe",
-    "name",
-    "description",
-    "strategy",
-    "processors",
-    "stop",
-    "compat",
-    "on_bad_row",
-    "include_stop",
-)
-_LATER = ("extends", "patch", "requires")
 _COMPAT = {"hf": "hf"}
 _ON_BAD_ROW = {"error": "error", "stop_row": "stop_row"}
 _TRUTH = {"true": True, "false": False}
@@ -35,35 +21,26 @@ _ROLE_OF = {"processors": "processor", "stop": "stop"}
 MAX_SEED = 2**64 - 1
 
 
-def with_defaults(root: MappingNode) -> None:
-    """Write the defaults into the tree, so that overrides reach them like anything else."""
-    defaults = parse(DEFAULTS, Source("<default>", tuple(DEFAULTS.split("\n"))), Problems())
-    if isinstance(defaults, MappingNode):
-        root.entries += [entry for entry in defaults.entries if root.get(entry.key.text) is None]
+@dataclass(slots=True)
+class Checked:
+    """`fields` are the keyword arguments of `Recipe`, meaningful where there was no problem; `uses` has, beside
+    each step of a list, its name and parameters in the tree."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    strategy: Use[StrategySpec] | None = None
+    uses: dict[str, list[Use[StepSpec]]] = field(default_factory=lambda: {"processors": [], "stop": []})
 
 
-def as_recipe_mapping(root: Node | None, source: Source, problems: Problems) -> MappingNode | None:
-    """The document as a mapping; anything else is a problem."""
-    if isinstance(root, MappingNode):
-        return root
-    if not problems:
-        what = "a list" if isinstance(root, SequenceNode) else "text"
-        if root is None or (isinstance(root, ScalarNode) and root.value is None):
-            what = "empty"
-        problems.add(
-            root.span if root else Span(source, 1, 1, 1),
-            "shape",
-            f"the recipe is {what}; it should be a mapping",
-            "begin with 'recipe: 1'",
-        )
-    return None
+def check_tree(root: MappingNode, names: Names, problems: Problems) -> Checked:
+    """Every key of a composed recipe against the installed steps."""
+    checked = Checked()
+    fields = checked.fields
+    needed = root.get("requires")
+    if needed is not None:
+        # lazy: few recipes need packaging
+        from .compose.requires import required  # noqa: PLC0415
 
-
-def check_tree(root: MappingNode, names: Names, problems: Problems) -> dict[str, Any]:
-    """The keyword arguments of `Recipe`; meaningful when `problems` stays empty."""
-    if not _check_version(root, problems):
-        return {}
-    fields: dict[str, Any] = {}
+        fields["requires"], names.absent = required(needed.value, problems)
     for entry in root.entries:
         key, node = entry.key, entry.value
         if problems.full:
@@ -71,14 +48,14 @@ def check_tree(root: MappingNode, names: Names, problems: Problems) -> dict[str,
         if key.refused or (isinstance(node, ScalarNode) and node.refused):
             continue
         match key.text:
-            case "recipe":
+            case "recipe" | "requires":
                 pass
             case "name" | "description":
                 fields[key.text] = _text(node, key.text, problems)
             case "strategy":
-                fields["strategy"] = _strategy(node, names, problems)
+                fields["strategy"], checked.strategy = _strategy(node, names, problems)
             case "processors" | "stop":
-                fields[key.text] = _steps(node, key.text, names, problems)
+                fields[key.text], checked.uses[key.text] = _steps(node, key.text, names, problems)
             case "compat":
                 fields["compat"] = _choice(node, "compat", _COMPAT, problems) if without_null(node) else None
             case "on_bad_row":
@@ -87,42 +64,10 @@ def check_tree(root: MappingNode, names: Names, problems: Problems) -> dict[str,
                 fields["include_stop"] = _choice(node, "include_stop", _TRUTH, problems)
             case _:
                 _unknown_key(key, problems)
-    return fields
-
-
-def _check_version(root: MappingNode, problems: Problems) -> bool:
-    """False when the file is for another version, so that its other mistakes mean nothing."""
-    entry = root.get("recipe")
-    if entry is None:
-        place = Span(root.span.source, root.span.line, root.span.column, 1)
-        problems.add(
-            place,
-            "version",
-            "the key 'recipe' is missing: it says which version of the language this is",
-            f"begin with 'recipe: {VERSION}'",
-            "recipe",
-        )
-        return True
-    node = entry.value
-    value = node.value if isinstance(node, ScalarNode) else None
-    if is_refused(node) or (isinstance(value, int) and value is not True and value == VERSION):
-        return True
-    newer = isinstance(value, int) and value is not True and value > VERSION
-    message = (
-        f"this is recipe version {value}" if newer else "'recipe' is the version of the language, a number"
-    )
-    remedy = "a newer decodery reads it: pip install -U decodery" if newer else f"write 'recipe: {VERSION}'"
-    problems.add(node.span, "version", f"{message}; this decodery reads version {VERSION}", remedy, "recipe")
-    return not newer
+    return checked
 
 
 def _unknown_key(key: ScalarNode, problems: Problems) -> None:
-    if key.text in _LATER:
-        remedy = "write the steps out in this file"
-        if key.text == "requires":
-            remedy = "take it out; a step's plugin is named in front of it: 'acme-decode/top_a'"
-        problems.add(key.span, "not-yet", f"this version does not read {key.text!r} yet", remedy, key.text)
-        return
     close = difflib.get_close_matches(key.text[:50], TOP_LEVEL, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else f"a recipe has: {', '.join(TOP_LEVEL)}"
     if key.text == "seed":
@@ -156,10 +101,12 @@ def _choice(node: Node, key: str, choices: dict[str, Any], problems: Problems) -
     return next(iter(choices.values()))
 
 
-def _strategy(node: Node, names: Names, problems: Problems) -> StrategyUse | None:
-    use = named(node, "strategy", "strategy", names.strategy, problems)
+def _strategy(
+    node: Node, names: Names, problems: Problems
+) -> tuple[StrategyUse | None, Use[StrategySpec] | None]:
+    whole = use = named(node, "strategy", "strategy", names.strategy, problems)
     if use is None:
-        return None
+        return None, None
     seed = None
     if isinstance(use.given, MappingNode):
         entry = use.given.get("seed")
@@ -167,7 +114,7 @@ def _strategy(node: Node, names: Names, problems: Problems) -> StrategyUse | Non
         if entry is not None:
             seed = _seed(entry.value, f"strategy.{use.name.text}.seed", problems)
         use = Use(use.name, MappingNode(use.given.span, rest, use.given.flow), use.qualified, use.spec)
-    return StrategyUse(use.spec, validated(use, "strategy", problems), use.qualified, seed)
+    return StrategyUse(use.spec, validated(use, "strategy", problems), use.qualified, seed), whole
 
 
 def _seed(node: Node, path: str, problems: Problems) -> int | None:
@@ -186,7 +133,9 @@ def _seed(node: Node, path: str, problems: Problems) -> int | None:
     return None
 
 
-def _steps(node: Node, key: str, names: Names, problems: Problems) -> tuple[Step, ...]:
+def _steps(
+    node: Node, key: str, names: Names, problems: Problems
+) -> tuple[tuple[Step, ...], list[Use[StepSpec]]]:
     empty = without_null(node) is None or (isinstance(node, SequenceNode) and not node.items)
     if empty and key == "stop":
         problems.add(
@@ -197,12 +146,12 @@ def _steps(node: Node, key: str, names: Names, problems: Problems) -> tuple[Step
             key,
         )
     if empty:
-        return ()
+        return (), []
     if not isinstance(node, SequenceNode):
         example = "- temperature: 0.7" if key == "processors" else "- eos"
         problems.add(node.span, "shape", f"{key} is a list", f"write one item a line: '{example}'", key)
-        return ()
-    found = []
+        return (), []
+    found, uses = [], []
     for index, item in enumerate(node.items):
         if problems.full:
             break
@@ -217,4 +166,5 @@ def _steps(node: Node, key: str, names: Names, problems: Problems) -> tuple[Step
             )
             continue
         found.append(Step(use.spec, validated(use, path, problems), use.qualified))
-    return tuple(found)
+        uses.append(use)
+    return tuple(found), uses

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ..contracts.errors import UnknownName
 from ..contracts.specs import StepSpec, StrategySpec
 from ..host.registry import Host
+from ..host.selection import normalise
 from .report import MAX_PROBLEMS
 
 S = TypeVar("S", StepSpec, StrategySpec)
@@ -19,13 +20,21 @@ _RUN_TOGETHER = re.compile(r"([A-Za-z][A-Za-z0-9_/.-]*?)\s*[:=\s]\s*(\S.*)\Z")
 _LONGEST = 100
 
 
+class AlreadyTold(UnknownName):
+    """A name of a plugin that is known, and has been reported, to be missing."""
+
+
 class Names:
-    """The host's answers, remembered: a wrong name is dear to look up, and may come ten thousand times."""
+    """The host's answers, remembered: a wrong name is dear to look up, and may come ten thousand times.
+
+    `absent` has the plugins that `requires` asked for in vain, by their normalised names.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._answers: dict[tuple[str, str], tuple[str, Any] | UnknownName] = {}
         self._unknown = 0
+        self.absent: set[str] = set()
 
     def step(self, name: str) -> tuple[str, StepSpec]:
         """(qualified name, spec). Raises `UnknownName`."""
@@ -55,6 +64,8 @@ class Names:
                 f"{name[:_LONGEST]!r} is no {kind}'s name",
                 remedy=f"names are like 'top_p' or, for a plugin's {kind}, 'acme-decode/top_a'",
             )
+        if normalise(name.rpartition("/")[0]) in self.absent:
+            raise AlreadyTold(f"unknown {kind} {name!r}")
         if self._unknown >= MAX_PROBLEMS:
             raise UnknownName(f"unknown {kind} {name!r}")
         return name

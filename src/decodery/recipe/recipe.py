@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from ..contracts.errors import InvalidInput, NotSerializable, RecipeError
-from ..contracts.params import first_field, non_default_values, param_values
 from ..contracts.steps import Step, StrategyUse
 from ..host.registry import Host
-from . import overrides as command_line
-from .check import MAX_SEED, VERSION, as_recipe_mapping, check_tree, with_defaults
+from .check import MAX_SEED, Checked, check_tree
+from .compose import overrides as command_line
+from .compose.layers import compose
+from .compose.sources import Found, Place, fetch
+from .keys import VERSION
 from .names import Names
+from .presets import hf
+from .presets.common.carried import Carried
 from .report import Problem, Problems, render
-from .sources import fetch
 from .syntax.nodes import MappingNode
-from .syntax.text import read
-from .syntax.write import canonical_json, document, plain
-from .tree import parse
+from .syntax.write import canonical_json, document
+from .written import as_data, fingerprinted
 
 if TYPE_CHECKING:
     from ..engine.pipeline import Pipeline
@@ -41,6 +43,9 @@ class Recipe:
     compat: Literal["hf"] | None = None
     on_bad_row: Literal["error", "stop_row"] = "error"
     include_stop: bool = False
+    requires: tuple[str, ...] = ()
+    carried: tuple[Carried, ...] = field(default=(), compare=False, repr=False)
+    """Where another library's configuration was read: what became of each of its keys."""
 
     def __post_init__(self) -> None:
         if not self.stop:
@@ -55,15 +60,15 @@ class Recipe:
     def load(
         cls, source: str | os.PathLike[str], *, overrides: Sequence[str] = (), host: Host | None = None
     ) -> Recipe:
-        """Read a file, or the recipe of that name in the box or in a plugin ("chat", "acme-decode/chat").
+        """Read a file and those that it extends, or the recipe of that name in the box or in a plugin ("chat",
+        "acme-decode/chat").
 
         A `source` with a separator or ending in .yaml or .yml is a path. `overrides` are like those of `-o`:
         "top_p=0.8", "strategy.seed=3". Raises `RecipeError` with every problem, `PluginError` when a plugin's
         recipe cannot be read.
         """
         host = host or Host()
-        name, raw = fetch(source, host)
-        return cls.loads(raw, source=name, overrides=overrides, host=host)
+        return examine(fetch(source, host), overrides, host).result()
 
     @classmethod
     def loads(
@@ -72,17 +77,25 @@ class Recipe:
         *,
         source: str = "<string>",
         overrides: Sequence[str] = (),
+        folder: str | os.PathLike[str] | None = None,
         host: Host | None = None,
     ) -> Recipe:
-        """Read a recipe's text; `source` names it in messages. Raises `RecipeError` with every problem."""
-        recipe, problems = check_text(text, source, overrides, host)
-        if recipe is None:
-            raise RecipeError(render(problems), problems)
-        return recipe
+        """Read a recipe's text; `source` names it in messages. Raises `RecipeError` with every problem.
+
+        A text may extend a recipe by name. Where `folder` says where it lies, it may extend files, too: a text
+        from nowhere reads no files.
+        """
+        place = None if folder is None else Place(os.fsdecode(folder))
+        return examine(Found(source, text, place), overrides, host or Host()).result()
 
     @classmethod
     def from_dict(
-        cls, data: Mapping[str, object], *, overrides: Sequence[str] = (), host: Host | None = None
+        cls,
+        data: Mapping[str, object],
+        *,
+        overrides: Sequence[str] = (),
+        folder: str | os.PathLike[str] | None = None,
+        host: Host | None = None,
     ) -> Recipe:
         """A recipe from plain data shaped like the YAML, checked the same way. Raises `RecipeError`."""
         if not isinstance(data, Mapping):
@@ -93,31 +106,27 @@ class Recipe:
         try:
             text = document(data)
         except NotSerializable as error:
-            problem = Problem(error.message, error.remedy, source="<dict>", code="not-data")
+            problem = Problem(error.message, error.remedy, "<dict>", code="not-data")
             raise RecipeError(render([problem]), [problem]) from None
-        return cls.loads(text, source="<dict>", overrides=overrides, host=host)
+        return cls.loads(text, source="<dict>", overrides=overrides, folder=folder, host=host)
 
-    def to_yaml(self) -> str:
-        """The recipe's text: `Recipe.loads(r.to_yaml()) == r`. Parameters at their defaults are left out.
+    @classmethod
+    def from_generation_config(cls, config: object, *, host: Host | None = None) -> Recipe:
+        """What transformers' `generate` does with a `GenerationConfig`: the object, a dict, or a path.
+
+        It has `compat: hf` and `generate`'s order. `carried` says of each key whether it came over exactly,
+        approximated (how) or not at all (why). Raises `RecipeError` with every bad value.
+        """
+        found = hf.read(config, host)
+        return cls(**found.fields, carried=found.carried)
+
+    def to_yaml(self, *, filled: bool = False) -> str:
+        """The recipe's text: `Recipe.loads(r.to_yaml()) == r`. Values at their defaults are left out, or with
+        `filled` spelled out, all of them.
 
         Raises `NotSerializable` for steps that no plugin registered, and beyond what a recipe file may hold.
         """
-        data: dict[str, object] = {"recipe": VERSION}
-        if self.name:
-            data["name"] = self.name
-        if self.description:
-            data["description"] = self.description
-        if self.compat is not None:
-            data["compat"] = self.compat
-        data["strategy"] = _written(self.strategy)
-        if self.processors:
-            data["processors"] = [_written(step) for step in self.processors]
-        data["stop"] = [_written(step) for step in self.stop]
-        if self.on_bad_row != "error":
-            data["on_bad_row"] = self.on_bad_row
-        if self.include_stop:
-            data["include_stop"] = True
-        return document(data)
+        return document(as_data(self, filled=filled))
 
     def pipeline(self) -> Pipeline:
         """The pipeline that runs this recipe."""
@@ -136,9 +145,9 @@ class Recipe:
         """
         filled = {
             "recipe": VERSION,
-            "strategy": {**_filled(self.strategy), "seed": self.strategy.seed},
-            "processors": [_filled(step) for step in self.processors],
-            "stop": [_filled(step) for step in self.stop],
+            "strategy": {**fingerprinted(self.strategy), "seed": self.strategy.seed},
+            "processors": [fingerprinted(step) for step in self.processors],
+            "stop": [fingerprinted(step) for step in self.stop],
             "compat": self.compat,
             "on_bad_row": self.on_bad_row,
             "include_stop": self.include_stop,
@@ -146,26 +155,46 @@ class Recipe:
         return hashlib.sha256(canonical_json(filled).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A recipe's text, looked at: the recipe where there is no problem, and the tree that it came from."""
+
+    recipe: Recipe | None
+    problems: list[Problem]
+    checked: Checked
+    root: MappingNode | None
+
+    def result(self) -> Recipe:
+        """The recipe. Raises `RecipeError` with every problem."""
+        if self.recipe is None:
+            raise RecipeError(render(self.problems), self.problems)
+        return self.recipe
+
+
+def examine(found: Found, overrides: Sequence[str], host: Host) -> Examined:
+    """Read, compose and check. Problems come in the order of the texts: the file, those that it extends, the
+    overrides."""
+    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
+        raise InvalidInput(f"overrides = {overrides!r}", remedy="give a list of texts like 'top_p=0.8'")
+    if not isinstance(found.raw, (str, bytes)):
+        raise InvalidInput(f"a recipe's text is str or bytes, not {type(found.raw).__name__}")
+    problems, names, checked = Problems(), Names(host), Checked()
+    changes = command_line.read(overrides, problems)
+    composed = compose(found, host, names, problems)
+    if composed is not None:
+        if composed.whole:
+            command_line.apply(composed.root, changes, names, problems)
+        checked = check_tree(composed.root, names, problems)
+    recipe = None if problems else Recipe(**{"processors": (), **checked.fields})
+    return Examined(recipe, sorted(problems, key=_order), checked, composed.root if composed else None)
+
+
 def check_text(
     text: str | bytes, source: str = "<string>", overrides: Sequence[str] = (), host: Host | None = None
 ) -> tuple[Recipe | None, list[Problem]]:
-    """(recipe, []) or (None, its problems in the order of the text, those of the overrides last)."""
-    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
-        raise InvalidInput(f"overrides = {overrides!r}", remedy="give a list of texts like 'top_p=0.8'")
-    if not isinstance(text, (str, bytes)):
-        raise InvalidInput(f"a recipe's text is str or bytes, not {type(text).__name__}")
-    problems = Problems()
-    names = Names(host or Host())
-    changes = command_line.read(overrides, problems)
-    root = _root(text, source, problems)
-    fields: dict[str, Any] = {}
-    if root is not None:
-        with_defaults(root)
-        command_line.apply(root, changes, names, problems)
-        fields = check_tree(root, names, problems)
-    if problems:
-        return None, sorted(problems, key=lambda p: (p.source == command_line.COMMAND_LINE, p.line, p.column))
-    return Recipe(**{"processors": (), **fields}), []
+    """(recipe, []) or (None, its problems)."""
+    examined = examine(Found(source, text), overrides, host or Host())
+    return examined.recipe, examined.problems
 
 
 def default_stop(host: Host | None = None) -> tuple[Step, ...]:
@@ -173,34 +202,10 @@ def default_stop(host: Host | None = None) -> tuple[Step, ...]:
     return Recipe.loads(f"recipe: {VERSION}", host=host).stop
 
 
-def _root(text: str | bytes, name: str, problems: Problems) -> MappingNode | None:
-    before = len(problems)
-    found = read(text, name, problems)
-    if found is None:
-        return None
-    source, clean = found
-    root = parse(clean, source, problems)
-    return as_recipe_mapping(root, source, problems) if len(problems) == before or root is not None else None
-
-
-def _filled(use: Step | StrategyUse) -> dict[str, object]:
-    name = use.qualified or use.spec.name
-    return {"name": name, "version": use.spec.version, "params": plain(param_values(use.params))}
-
-
-def _written(use: Step | StrategyUse) -> object:
-    """The shortest form: `eos`, `{temperature: 0.7}` where only the first parameter is set, else all set."""
-    if not use.qualified:
-        raise NotSerializable(
-            f"{use.spec.name!r} is an object that no plugin registered",
-            remedy="give it a name: a package with the entry point 'decodery' can",
-        )
-    values = {name: plain(value) for name, value in non_default_values(use.params).items()}
-    seed = use.seed if isinstance(use, StrategyUse) else None
-    if seed is None and use.spec.params is not None and list(values) == [first_field(use.spec.params)]:
-        (value,) = values.values()
-        if value is not None and not isinstance(value, dict):
-            return {use.qualified: value}
-    if seed is not None:
-        values["seed"] = seed
-    return {use.qualified: values} if values else use.qualified
+def _order(problem: Problem) -> tuple[bool, int, int, int]:
+    return (
+        problem.source == command_line.COMMAND_LINE,
+        len(problem.notes),
+        problem.line,
+        problem.column,
+    )

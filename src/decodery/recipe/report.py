@@ -7,8 +7,11 @@ characters escaped, long lines are cut around the caret, and a report never exce
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from .codes import Code
 
 MAX_REPORT = 4096
 MAX_PROBLEMS = 50
@@ -21,10 +24,21 @@ _LONGEST = 240  # characters of a message or remedy
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text with a name. `lines` are without their line breaks."""
+    """A text with a name. `lines` are without their line breaks.
+
+    `via` is the place that extends this file, None for the one that was asked for; `layer` says what a part of
+    a text is ("patch"), "" for all else.
+    """
 
     name: str
     lines: tuple[str, ...] = ()
+    via: Span | None = None
+    layer: str = ""
+
+    @property
+    def depth(self) -> int:
+        """How many files stand between this one and the one that was asked for."""
+        return 0 if self.via is None else self.via.source.depth + 1
 
     def line(self, number: int) -> str:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
@@ -45,7 +59,7 @@ class Problem:
     """One mistake: what, where, and what to do about it.
 
     `path` leads through the recipe ("processors[0].top_p"); `snippet` is the line as it may be shown, and
-    `caret` the column (from 0) and width to underline in it.
+    `caret` the column (from 0) and width to underline in it. `notes` say who extends the file that it is in.
     """
 
     message: str
@@ -55,15 +69,37 @@ class Problem:
     column: int = 0
     length: int = 0
     path: str = ""
-    code: str = "recipe"
+    code: Code = "bad-value"
     snippet: str = ""
     caret: tuple[int, int] = (0, 1)
+    notes: tuple[str, ...] = ()
+    severity: Literal["error", "warning"] = "error"
 
     @classmethod
-    def at(cls, span: Span, code: str, message: str, remedy: str = "", path: str = "") -> Problem:
-        snippet, caret = _snippet(span.source.line(span.line), span.column, span.length)
+    def at(
+        cls,
+        span: Span,
+        code: Code,
+        message: str,
+        remedy: str = "",
+        path: str = "",
+        severity: Literal["error", "warning"] = "error",
+    ) -> Problem:
+        source = span.source
+        snippet, caret = _snippet(source.line(span.line), span.column, span.length)
         return cls(
-            message, remedy, span.source.name, span.line, span.column, span.length, path, code, snippet, caret
+            message,
+            remedy,
+            source.name,
+            span.line,
+            span.column,
+            span.length,
+            path,
+            code,
+            snippet,
+            caret,
+            tuple(_extenders(source)),
+            severity,
         )
 
 
@@ -78,16 +114,19 @@ class Problems(list[Problem]):
         if not self.full:
             self.append(problem)
 
-    def add(self, span: Span, code: str, message: str, remedy: str = "", path: str = "") -> None:
+    def add(self, span: Span, code: Code, message: str, remedy: str = "", path: str = "") -> None:
         if not self.full:
             self.append(Problem.at(span, code, message, remedy, path))
 
 
-def render(problems: Sequence[Problem]) -> str:
-    """The report: each problem with its place, then how many there are. At most `MAX_REPORT` bytes."""
+def render(problems: Sequence[Problem], last: str = "") -> str:
+    """The report: each problem with its place, then how many there are. At most `MAX_REPORT` bytes.
+
+    `last` is the line below them, unless it is the usual one.
+    """
     count = len(problems)
     atleast = "at least " if count >= MAX_PROBLEMS else ""
-    last = f"{atleast}{count} problem{'' if count == 1 else 's'} found; nothing was run."
+    last = last or f"{atleast}{count} problem{'' if count == 1 else 's'} found; nothing was run."
     room = MAX_REPORT - len(last) - len("... and 999999 more\n")
     blocks: list[str] = []
     for problem in problems:
@@ -107,7 +146,8 @@ def shown(text: str, limit: int = _LONGEST) -> str:
 
 
 def _block(problem: Problem) -> str:
-    lines = [f"error: {shown(problem.message)}"]
+    head = "error" if problem.severity == "error" else f"warning[{problem.code}]"
+    lines = [f"{head}: {shown(problem.message)}"]
     gutter = " " * len(str(problem.line or ""))
     place = shown(problem.source, 120)
     if problem.line:
@@ -119,9 +159,17 @@ def _block(problem: Problem) -> str:
         column, width = problem.caret
         lines.append(f"{problem.line} | {problem.snippet}".rstrip())
         lines.append(f"{gutter} | {' ' * column}{'^' * width}")
+    lines += [f"{gutter} = note: {shown(note)}" for note in problem.notes]
     if problem.remedy:
         lines.append(f"{gutter} = help: {shown(problem.remedy)}")
     return "\n".join(lines)
+
+
+def _extenders(source: Source) -> Iterator[str]:
+    while source.via is not None:
+        via = source.via
+        yield f"{via.source.name}:{via.line}:{via.column} extends {source.name}"
+        source = via.source
 
 
 def _snippet(line: str, column: int, length: int) -> tuple[str, tuple[int, int]]:

@@ -11,10 +11,13 @@ from typing import Generic
 from ..contracts.errors import InvalidParams, UnknownName
 from ..contracts.params import accepted_names, first_field
 from ..contracts.steps import fill, lone_value
+from .codes import Code
 from .locate import Where, located
-from .names import Lookup, S, colon_missing
+from .names import AlreadyTold, Lookup, S, colon_missing
 from .report import Problem, Problems
 from .syntax.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode, is_refused, plain_data
+
+_UNKNOWN: dict[str, Code] = {"step": "unknown-step", "strategy": "unknown-strategy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def named(node: Node, what: str, path: str, lookup: Lookup[S], problems: Problem
         qualified, spec = lookup(name.text)
     except UnknownName as error:
         remedy = colon_missing(name.text, lookup) or error.remedy
-        problems.add(name.span, f"unknown-{what}", error.message, remedy, path)
+        if not isinstance(error, AlreadyTold):
+            problems.add(name.span, _UNKNOWN[what], error.message, remedy, path)
         return None
     return Use(name, given, qualified, spec)
 

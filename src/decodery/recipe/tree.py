@@ -25,7 +25,7 @@ from yaml.events import (
 
 from .report import Problems, Source, Span
 from .syntax.events import EventReader, complaint
-from .syntax.nodes import MAX_DEPTH, MAX_NODES, Entry, MappingNode, Node, ScalarNode, SequenceNode
+from .syntax.nodes import MAX_DEPTH, MAX_NODES, Budget, Entry, MappingNode, Node, ScalarNode, SequenceNode
 from .syntax.scalars import MAX_NUMBER, NumberTooLong, ambiguity, resolve
 
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
@@ -33,12 +33,14 @@ _WORD = re.compile(r"[^\s,\[\]{}]{1,80}")
 _NodeEvent = ScalarEvent | SequenceStartEvent | MappingStartEvent | AliasEvent
 
 
-def parse(text: str, source: Source, problems: Problems, line: int = 1) -> Node | None:
+def parse(
+    text: str, source: Source, problems: Problems, line: int = 1, budget: Budget | None = None
+) -> Node | None:
     """The one document in `text`; None when it is empty or cannot be read to its end.
 
     `text` has been through `syntax.text.clean`; its first line is `line` of `source`.
     """
-    builder = _Builder(source, problems, line)
+    builder = _Builder(source, problems, line, budget or Budget())
     reader = EventReader(text)
     whole = False
     try:
@@ -74,11 +76,10 @@ class _Frame:
 
 
 class _Builder:
-    def __init__(self, source: Source, problems: Problems, line: int) -> None:
-        self.source, self.problems, self.first_line = source, problems, line
+    def __init__(self, source: Source, problems: Problems, line: int, budget: Budget) -> None:
+        self.source, self.problems, self.first_line, self.budget = source, problems, line, budget
         self.root: Node | None = None
         self.stack: list[_Frame] = []
-        self.nodes = 0
         self.documents = 0
 
     def span(self, start: Any, length: int) -> Span:
@@ -108,8 +109,8 @@ class _Builder:
 
     def _take_node(self, event: _NodeEvent) -> bool:
         span = self._span_until(self.span(event.start_mark, 1), event.end_mark)
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
+        self.budget.nodes += 1
+        if self.budget.nodes > MAX_NODES:
             self.problems.add(
                 span,
                 "too-many-nodes",

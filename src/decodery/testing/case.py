@@ -64,7 +64,7 @@ class Case:
         """The strategy object built for these rows."""
         if not isinstance(self.spec, StrategySpec):
             raise TypeError(f"{self.spec.name!r} is a step")
-        return bind_strategy(StrategyUse(self.spec, self.params), rows.facts())
+        return bind_strategy(StrategyUse(self.spec, self.params), rows.facts(), frozenset(self.spec.roles))
 
     def choose(self, rows: Rows, scores: Tensor | None = None) -> Tensor:
         """(R,) int64: what a fresh strategy picks from a copy of the rows' scores, or from `scores` (R, V) itself."""

@@ -21,6 +21,7 @@ from ..engine.rng import RowRng
 VOCABULARIES = (8, 40)
 NAMED = 6
 EOS, PAD, CONTEXT = 4, 0, 64
+LIMIT = 10  # rows of 9 tokens are about to get their last
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Rows:
     """What a step meets in one call. `kind` names the rows in messages.
 
     ids (R, T) int64, right-padded; scores (R, V) float; lengths, prompt_lengths (R,) int64; keys (R,) int64: who each
-    row is to the random generator; encoder_ids (R, S) int64; padding (R,) int64 pads that begin each row, or None.
+    row is to the random generator; encoder_ids (R, S) int64, right-padded, encoder_lengths (R,) int64; padding (R,)
+    int64 pads that begin each row, or None.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Rows:
     prompt_lengths: Tensor
     keys: Tensor
     encoder_ids: Tensor
+    encoder_lengths: Tensor
     padding: Tensor | None = None
 
     def take(self, rows: Sequence[int]) -> Rows:
@@ -52,6 +55,7 @@ class Rows:
             prompt_lengths=self.prompt_lengths[at],
             keys=self.keys[at],
             encoder_ids=self.encoder_ids[at],
+            encoder_lengths=self.encoder_lengths[at],
             padding=None if self.padding is None else self.padding[at],
         )
 
@@ -78,6 +82,9 @@ class Rows:
             vocab_size=self.scores.shape[-1],
             tokenizer=Letters(self.scores.shape[-1]),
             encoder_ids=self.encoder_ids.clone(),
+            encoder_lengths=self.encoder_lengths.clone(),
+            prompt_index=self.keys % 7,
+            limits=torch.full_like(self.lengths, LIMIT),
             padding=None if self.padding is None else self.padding.clone(),
             max_length=CONTEXT,
         )
@@ -122,6 +129,7 @@ def rows(
         prompt_lengths=torch.tensor(prompt_lengths),
         keys=torch.arange(count) * 7919 + seed,
         encoder_ids=torch.randint(0, NAMED, (count, 3), generator=rng),
+        encoder_lengths=torch.arange(count) % 3 + 1,
     )
 
 

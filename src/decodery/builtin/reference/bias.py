@@ -9,8 +9,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from ...contracts.errors import InvalidInput
-from .rows import lengths_of, newest
+from .rows import check_ids, lengths_of, newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +93,7 @@ class SequenceBias:
         # Kept in one assignment and returned from here, so that threads with other vocabularies cannot swap it.
         table = self._table
         if table is None or table[:2] != (vocab_size, device):
-            outside = sorted({token for ids in self.biases for token in ids if not 0 <= token < vocab_size})
-            if outside:
-                raise InvalidInput(
-                    f"{self.name}: the token ids {outside} are outside the vocabulary of {vocab_size}",
-                    remedy="take the ids from this model's tokenizer",
-                )
+            check_ids(self.name, (token for ids in self.biases for token in ids), vocab_size)
             table = self._table = (vocab_size, device, bias_table(self.biases, vocab_size, device))
         return table[2]
 

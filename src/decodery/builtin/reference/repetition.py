@@ -45,8 +45,16 @@ def counted_slots(
     return counted & (in_prompt if scope == "prompt" else ~in_prompt)
 
 
+def far_half(counted: Tensor) -> Tensor:
+    """The older half of the slots that count, the smaller one of an odd number: (R, T) bool -> (R, T) bool."""
+    return counted & (counted.cumsum(dim=-1) <= counted.sum(dim=-1, keepdim=True) // 2)
+
+
 class RepetitionPenalty:
     """`penalty` is greater than 0; 1 changes nothing, less than 1 invites repetition.
+
+    With `slope` less than 1 a token that occurs in the older half only, of what `window` and `scope` leave, gets the
+    milder penalty `1 + (penalty - 1) * slope`, as KoboldAI's rep_pen_slope does.
 
     `padding` (R,) int64: pads that begin the rows in transformers' layout. Its `generate` does not penalise
     them, although every other step of it sees them.
@@ -58,9 +66,11 @@ class RepetitionPenalty:
         penalty: float,
         window: int | None = None,
         scope: Scope = "all",
+        slope: float = 1.0,
         padding: Tensor | None = None,
     ) -> None:
-        self.penalty, self.window, self.scope, self.padding = penalty, window, scope, padding
+        self.penalty, self.window, self.scope, self.slope = penalty, window, scope, slope
+        self.padding = padding
 
     def __call__(
         self,
@@ -77,7 +87,14 @@ class RepetitionPenalty:
         counted = counted_slots(input_ids, lengths, prompt_lengths, self.window, self.scope)
         if self.padding is not None:
             counted &= torch.arange(input_ids.shape[1], device=input_ids.device) >= self.padding[:, None]
-        return repetition_penalty(scores, token_set(input_ids, counted, scores.shape[-1]), self.penalty)
+        vocab_size = scores.shape[-1]
+        if self.slope == 1:
+            return repetition_penalty(scores, token_set(input_ids, counted, vocab_size), self.penalty)
+        far = far_half(counted)
+        near = token_set(input_ids, counted & ~far, vocab_size)
+        far_only = token_set(input_ids, far, vocab_size) & ~near
+        milder = 1 + (self.penalty - 1) * self.slope
+        return repetition_penalty(repetition_penalty(scores, near, self.penalty), far_only, milder)
 
     def select(self, rows: Tensor) -> None:
         """(R',) int64: the rows' own padding goes with them."""

@@ -6,8 +6,12 @@ here lets them reach an answer.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
+
+from ...contracts.errors import InvalidInput
 
 
 def lengths_of(input_ids: Tensor, lengths: Tensor | None) -> Tensor:
@@ -35,3 +39,13 @@ def token_set(ids: Tensor, counted: Tensor, vocab_size: int) -> Tensor:
     column = torch.where(counted & (ids >= 0) & (ids < vocab_size), ids, vocab_size)
     marked = ids.new_zeros((ids.shape[0], vocab_size + 1), dtype=torch.bool).scatter_(1, column, True)
     return marked[:, :vocab_size]  # (R, V + 1) -> (R, V)
+
+
+def check_ids(owner: str, ids: Iterable[int], vocab_size: int) -> None:
+    """Raises `InvalidInput` naming the ids that the vocabulary has not; transformers would ignore some of them."""
+    outside = sorted({token for token in ids if not 0 <= token < vocab_size})
+    if outside:
+        raise InvalidInput(
+            f"{owner}: the token ids {outside} are outside the vocabulary of {vocab_size}",
+            remedy="take the ids from this model's tokenizer",
+        )

@@ -52,6 +52,34 @@ def eta_cutoff(scores: Tensor, epsilon: float, min_keep: int = 1) -> Tensor:
     return scores.masked_fill(unlikely & below_top(scores, min_keep), -inf)
 
 
+def top_h(scores: Tensor, h: float, min_keep: int = 1) -> Tensor:
+    """Keep the best tokens while the entropy they carry stays within `h` of the entropy of the 100 best.
+
+    (B, V) float -> (B, V), same dtype. The best token stays; past the 100 best nothing does.
+    Potraghloo et al. (2025), https://arxiv.org/abs/2509.02510.
+    """
+    best, ids = scores.topk(min(100, scores.shape[-1]))  # (B, V) -> (B, K)
+    log_probs = best - best.logsumexp(dim=-1, keepdim=True)
+    probs = log_probs.softmax(dim=-1)
+    entropy = -(log_probs.clamp(min=torch.finfo(scores.dtype).min) * probs).sum(dim=-1, keepdim=True)
+    # A token of probability 0 makes the sum NaN from there on, which is within nothing.
+    within = (-probs * probs.log()).cumsum(dim=-1) <= entropy * h
+    within[..., :min_keep] = True
+    kept = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, ids, within)  # (B, K) -> (B, V)
+    return scores.masked_fill(~kept, -inf)
+
+
+class TopH:
+    """No value of `h` is neutral: at 1 it still keeps the 100 best tokens only."""
+
+    def __init__(self, *, h: float, min_keep: int = 1) -> None:
+        self.h, self.min_keep = h, min_keep
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """(R, T) int64, (R, V) float -> (R, V)."""
+        return top_h(scores, self.h, self.min_keep)
+
+
 class TypicalP:
     """`p` = 1 changes nothing."""
 

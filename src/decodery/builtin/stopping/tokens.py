@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..reference.rows import lengths_of, newest
+from ..reference.rows import check_ids, lengths_of, newest
 
 
 def ends_in(input_ids: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
@@ -16,10 +16,11 @@ def ends_in(input_ids: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
 
 
 class StopTokenIds:
-    """Ends a row at any of these tokens."""
+    """Ends a row at any of these tokens. Raises `InvalidInput` for ids that the vocabulary has not: they never come."""
 
     def __init__(self, *, ids: Sequence[int]) -> None:
         self.ids = torch.tensor(list(ids), dtype=torch.int64)
+        self._named = tuple(ids)
 
     def __call__(
         self,
@@ -30,6 +31,7 @@ class StopTokenIds:
         prompt_lengths: Tensor | None = None,
     ) -> Tensor:
         """(R, T) int64, (R, V), (R,) int64, (R,) int64 -> (R,) bool."""
+        check_ids("stop_token_ids", self._named, scores.shape[-1])
         self.ids = self.ids.to(input_ids.device)
         return ends_in(input_ids, lengths_of(input_ids, lengths), self.ids)
 
@@ -39,3 +41,4 @@ class Eos(StopTokenIds):
 
     def __init__(self, *, eos: Sequence[int]) -> None:
         super().__init__(ids=eos)
+        self._named = ()  # the model's own word: an output layer smaller than its tokenizer is none of the caller's

@@ -12,13 +12,13 @@ masks, otherwise as they are, what a short row lacks at its end being filled up 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from ...contracts.errors import ModelError
-from ...contracts.protocols import DecodableModel, Session
+from ...contracts.protocols import DecodableModel, Session, WatchedSession
 from .history import History
 from .states import States
 
@@ -26,7 +26,8 @@ from .states import States
 class Feed:
     """One session and what it has been fed. `offsets[r]` is the column at which row r begins.
 
-    `share` lets rows that are alike be prefilled once, where the session can repeat rows.
+    `model_inputs` go with every prefill; tensors among them whose first dimension is R follow the rows. `kinds` (R,)
+    int64 lets rows of one kind with the same ids be prefilled once, where the session can repeat rows.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Feed:
         *,
         limit: int | None,
         attention_mask: Tensor | None = None,
-        share: bool = False,
+        model_inputs: Mapping[str, Any] | None = None,
+        kinds: Tensor | None = None,
     ) -> None:
         lengths = history.host_lengths
         self._history = history
         self._mask = attention_mask
+        self._inputs = dict(model_inputs or {})
         self._can = model.facts.capabilities
         padded = attention_mask is None and self._can.masks and len(set(lengths)) > 1
         self.offsets = [max(lengths) - length if padded else 0 for length in lengths]
@@ -48,7 +51,7 @@ class Feed:
             columns = torch.arange(max(lengths), device=history.tokens.device)
             begin = torch.tensor(self.offsets, device=history.tokens.device).unsqueeze(1)  # (R,) -> (R, 1)
             self._mask = (columns >= begin).long()  # (T,) >= (R, 1) -> (R, T)
-        self._model, self._share = model, share and self._can.select
+        self._model, self._kinds = model, kinds if self._can.select else None
         # A left-padded row needs as many columns more as its padding.
         self._limit = None if limit is None else limit + max(self.offsets)
         self._session: Session | None = (
@@ -87,8 +90,10 @@ class Feed:
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""
+        self._inputs = take_rows(self._inputs, rows, len(self.offsets))
         self.offsets = [self.offsets[row] for row in host_rows]
         self._mask = None if self._mask is None else self._mask[rows]
+        self._kinds = None if self._kinds is None else self._kinds[rows]
         self._fed = [self._fed[row] for row in host_rows]
         self._good = [self._good[row] for row in host_rows]
         if self._session is None:
@@ -200,14 +205,18 @@ class Feed:
         first = columns.shape[1] - count + 1
         begin = columns[:, :first]
         mask = None if self._mask is None else _padded_to(self._mask, first)
-        alike = _alike(begin if mask is None else torch.cat((begin, mask), dim=1)) if self._share else None
+        given, alike = self._inputs, None
+        if self._kinds is not None:
+            parts = (self._kinds.unsqueeze(1), begin, *(() if mask is None else (mask,)))
+            alike = _alike(torch.cat(parts, dim=1))  # (R, 1) + (R, T) ... -> (R, 1 + T ...)
         if alike is not None:
+            given = take_rows(given, alike.firsts, len(begin))
             begin, mask = begin[alike.firsts], None if mask is None else mask[alike.firsts]
         self._session = self._model.open(len(begin), self._limit)
         if self._states is not None:
-            self._session.watch(self._states.layers)
+            cast(WatchedSession, self._session).watch(self._states.layers)
         inputs: Mapping[str, Any] = {} if mask is None else {"attention_mask": mask}
-        logits = self._session.prefill(begin, **inputs)
+        logits = self._session.prefill(begin, **inputs, **given)
         self._note([0] * len(begin))
         if alike is not None:
             self._session.select(alike.copies)
@@ -224,7 +233,7 @@ class Feed:
     def _note(self, starts: Sequence[int]) -> None:
         """Keep what the session tells of the forward that began at these columns."""
         if self._states is not None and self._session is not None:
-            self._states.write(starts, self._session.hidden())
+            self._states.write(starts, cast(WatchedSession, self._session).hidden())
 
 
 class _Alike(NamedTuple):
@@ -242,6 +251,16 @@ def _alike(rows: Tensor) -> _Alike | None:
     firsts = torch.zeros(len(kinds), dtype=torch.int64, device=rows.device)
     firsts[copies] = torch.arange(len(rows), device=rows.device)
     return _Alike(firsts, copies)
+
+
+def take_rows(inputs: Mapping[str, Any], rows: Tensor, count: int) -> dict[str, Any]:
+    """(R',) int64: the inputs of these rows; what has no first dimension of `count` belongs to all."""
+    return {
+        name: value[rows.to(value.device)]
+        if isinstance(value, Tensor) and value.shape[:1] == (count,)
+        else value
+        for name, value in inputs.items()
+    }
 
 
 def _padded_to(mask: Tensor, width: int) -> Tensor:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 
+import torch
+
 from ...contracts.errors import InvalidInput
 from ...contracts.steps import Step, fill
 from ..bind import owns_loop
+from ..buffers.feed import take_rows
 from ..io.generation import Generation
+from ..io.given import Given
 from ..io.rows import Event, Origin
 from ..pipeline import Pipeline
 from ..rng import as_key, prompt_keys
@@ -23,10 +27,8 @@ class Call:
     Raises `InvalidInput` for wishes that cannot be met.
     """
 
-    def __init__(
-        self, setting: Setting, pipeline: Pipeline, prompts: Sequence[Sequence[int]], wishes: Wishes
-    ) -> None:
-        self._setting = setting
+    def __init__(self, setting: Setting, pipeline: Pipeline, given: Given, wishes: Wishes) -> None:
+        self._setting, prompts = setting, given.prompts
         use = pipeline.effective_strategy
         self._seed = choose_seed(pipeline, wishes, len(prompts))
         if use.spec.ranks and (wishes.logprobs is not None or wishes.return_scores):
@@ -34,13 +36,17 @@ class Call:
                 f"strategy {use.spec.name!r} ranks whole texts and keeps no scores a token",
                 remedy="read gen.sequence_scores",
             )
-        rows = 1 if use.spec.ranks else wishes.n
+        samples = wishes.n or getattr(use.params, "num_return_sequences", None) or 1
+        rows = 1 if use.spec.ranks else samples
         origins = [
             Origin(p, s, tuple(prompt), wishes.seeds[p] if wishes.seeds is not None else self._seed)
             for p, prompt in enumerate(prompts)
             for s in range(rows)
         ]
-        keys = _row_keys(prompts, wishes, self._seed, rows)
+        keys = _row_keys(given.keys, wishes, self._seed, rows)
+        device = setting.model.facts.device
+        inputs = given.model_inputs(rows, device)
+        lengths = None if given.encoder is None else given.encoder.lengths(rows)
         stops = stop_rules(pipeline, wishes.max_new_tokens)
         # A loop of the strategy's own has all rows in step. Without masks rows of one length need no second feeding;
         # observers know rows by their place in the whole call, so theirs stay together all the same.
@@ -52,9 +58,12 @@ class Call:
                 wishes,
                 [origins[row] for row in members],
                 [keys[row] for row in members],
-                [row * wishes.n if use.spec.ranks else row for row in members],
+                take_rows(inputs, torch.tensor(members, device=device), len(origins)),
+                None if lengths is None else [lengths[row] for row in members],
+                [row * samples if use.spec.ranks else row for row in members],
                 stops,
                 self._seed,
+                samples,
             )
             for members in _groups(origins, apart and not setting.model.facts.capabilities.masks)
         ]
@@ -73,7 +82,8 @@ class Call:
         """The rows, in order; what is not finished yet says "interrupted"."""
         found = [result for part in self._parts for result in part.results()]
         rows = [row for _, row in sorted(found, key=lambda result: result[0])]
-        return Generation(rows, self._setting.filler, self._seed, self._setting.model.facts.device)
+        fallbacks = sum(part.fallbacks for part in self._parts)
+        return Generation(rows, self._setting.filler, self._seed, self._setting.model.facts.device, fallbacks)
 
 
 def stop_rules(pipeline: Pipeline, max_new_tokens: int | None) -> tuple[Step, ...]:

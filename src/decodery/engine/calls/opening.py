@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -46,6 +47,8 @@ class Opening:
 
     rows     the prompts, a line a row of the run
     keys     int64, the row keys of the default layout; `samples` how many results of a prompt are wanted
+    kinds    int64, the prompt that each row comes from
+    inputs   further inputs of the model, a line a row where they go with the rows
     stops    the stop rules as data
     """
 
@@ -56,7 +59,10 @@ class Opening:
         rows: Sequence[Sequence[int]],
         *,
         keys: Sequence[int],
+        kinds: Sequence[int],
         sample_indices: Sequence[int],
+        inputs: Mapping[str, Any],
+        encoder_lengths: Sequence[int] | None,
         samples: int,
         stops: Sequence[Step],
         seed: int | None,
@@ -64,6 +70,7 @@ class Opening:
     ) -> None:
         self._setting, self._pipeline = setting, pipeline
         self._rectangle = pipeline.compatibility == "hf"
+        self._inputs, self._encoder_lengths, self._kinds = inputs, encoder_lengths, kinds
         self._feeds: list[Feed] = []
         model, use = setting.model.facts, pipeline.effective_strategy
         laid_out, mask = self._layout(rows)
@@ -72,8 +79,12 @@ class Opening:
         facts = self._facts(setting.model, history, rng, mask)
         self.strategy = bind_strategy(use, facts, frozenset(setting.roles))
         least = strategy_min_keep(use, facts)
-        plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
         rules = bind_steps(stops, facts, rectangle=self._rectangle)
+        # transformers' own length does not know the model's context.
+        known = row_limits(rules, history, None if self._rectangle else model.max_length)
+        facts = replace(facts, limits=known if int(known.max()) < UNLIMITED else None)
+        plan = Plan(bind_steps(pipeline.processors, facts, rectangle=self._rectangle, min_keep=least))
+        plan.fuse(use.spec.draw, pipeline.host, model.device, history.prompt_lengths)
         self.texts = _text_rules(setting.tokenizer, rules, pipeline.include_stop)
         limits = row_limits(rules, history, model.max_length)
         limit = int(limits.max())
@@ -141,7 +152,9 @@ class Opening:
         if limit is not None:
             history.reserve(limit)
         # transformers repeats the rows before the prompt is fed; its rounding is that of the whole batch.
-        feed = Feed(model, history, limit=limit, attention_mask=mask, share=not self._rectangle)
+        alike = None if self._rectangle else torch.tensor(self._kinds, device=history.tokens.device)
+        inputs = self._inputs if model is self._setting.model or model.facts.encoder is not None else {}
+        feed = Feed(model, history, limit=limit, attention_mask=mask, model_inputs=inputs, kinds=alike)
         self._feeds.append(feed)
         return feed
 
@@ -156,7 +169,16 @@ class Opening:
             tokenizer=self._setting.tokenizer,
             max_length=model.facts.max_length,
             padding=None if mask is None else (mask == 0).sum(-1),  # (R, T) -> (R,)
+            prompt_index=torch.tensor(self._kinds, device=model.facts.device),
+            encoder_ids=self._inputs.get("encoder_ids"),
+            encoder_lengths=self._own_encoder_lengths(model.facts.device),
         )
+
+    def _own_encoder_lengths(self, device: torch.device) -> Tensor | None:
+        """(R,) int64; None in transformers' own layout, where steps see the encoder's pads like its ids."""
+        if self._rectangle or self._encoder_lengths is None:
+            return None
+        return torch.tensor(self._encoder_lengths, device=device)
 
     def _layout(
         self, rows: Sequence[Sequence[int]], model: DecodableModel | None = None
@@ -170,6 +192,12 @@ class Opening:
             raise InvalidInput(
                 "compat: hf pads prompts of unequal length, and this model takes no attention mask",
                 remedy="give prompts of one length, or leave compat out",
+            )
+        if self._setting.filler in self._setting.eos:
+            warnings.warn(
+                f"prompts of unequal length are padded with {self._setting.filler}, which also ends a text: steps "
+                "that read the text take it for an end; pad_token_id= names another id",
+                stacklevel=6,
             )
         pads = [width - len(row) for row in rows]
         mask = [[0] * pad + [1] * len(row) for pad, row in zip(pads, rows, strict=True)]

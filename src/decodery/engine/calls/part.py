@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import Any
 
 import torch
 
@@ -32,12 +33,15 @@ class Part:
         wishes: Wishes,
         origins: Sequence[Origin],
         keys: Sequence[int],
+        inputs: Mapping[str, Any],
+        encoder_lengths: Sequence[int] | None,
         places: Sequence[int],
         stops: Sequence[Step],
         seed: int | None,
+        samples: int,
     ) -> None:
         self.origins, self.places = origins, places
-        self._name, self._samples = pipeline.effective_strategy.spec.name, wishes.n
+        self._name, self._samples = pipeline.effective_strategy.spec.name, samples
         self._ranks = pipeline.effective_strategy.spec.ranks
         self._logprobs = None if wishes.logprobs is None else LogprobRecorder(len(origins), wishes.logprobs)
         self._scores = ScoreRecorder(len(origins)) if wishes.return_scores else None
@@ -49,8 +53,11 @@ class Part:
                 pipeline,
                 [origin.prompt for origin in origins],
                 keys=keys,
+                kinds=[origin.prompt_index for origin in origins],
+                inputs=inputs,
+                encoder_lengths=encoder_lengths,
                 sample_indices=[origin.sample_index for origin in origins],
-                samples=wishes.n,
+                samples=samples,
                 stops=stops,
                 seed=seed,
                 observers=[*wishes.observers, *own],
@@ -102,6 +109,11 @@ class Part:
             for prompt, rows in sorted(kept.items())
             for sample, row in enumerate(rows)
         ]
+
+    @property
+    def fallbacks(self) -> int:
+        """See `Generation.fallbacks`."""
+        return self._run.fallbacks
 
     def _check(self) -> None:
         """A strategy leaves a row for each that it was given, or has emitted as many results as were wanted."""

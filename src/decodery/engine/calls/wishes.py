@@ -15,7 +15,7 @@ from ..rng import check_seed, fresh_seed
 class Wishes:
     """The arguments of `generate`."""
 
-    n: int = 1
+    n: int | None = None
     seed: int | None = None
     seeds: Sequence[int] | None = None
     max_new_tokens: int | None = None
@@ -25,7 +25,7 @@ class Wishes:
 
 
 def check_wishes(
-    n: int,
+    n: int | None,
     seed: int | None,
     seeds: Sequence[int] | None,
     max_new_tokens: int | None,

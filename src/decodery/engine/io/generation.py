@@ -48,13 +48,15 @@ class Generation:
     """Rows in the order of the prompts; with n > 1 all samples of a prompt stand together.
 
     `seed` repeats the call. It is None where nothing was drawn, where every prompt had a seed of its own, and where
-    transformers' layout drew from torch's global generator.
+    transformers' layout drew from torch's global generator. `fallbacks` counts the rows, over all steps, that kernels
+    left to the steps themselves because rounding could have decided.
     """
 
     rows: list[Row]
     pad: int
     seed: int | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    fallbacks: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)

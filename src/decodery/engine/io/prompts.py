@@ -15,12 +15,15 @@ Prompts = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]] | Tensor
 """A text, texts, the ids of one prompt, of several, or a LongTensor (T,) or (B, T)."""
 
 
-def as_token_lists(prompts: Prompts, tokenizer: Tokenizer | None, bos: int | None) -> list[list[int]]:
-    """Each prompt's ids. An empty one becomes BOS where the model has one. Raises `InvalidInput` naming the prompt."""
+def as_token_lists(
+    prompts: Prompts, tokenizer: Tokenizer | None, bos: int | None, *, special: bool = True
+) -> list[list[int]]:
+    """Each prompt's ids. An empty one becomes BOS where the model has one; without `special` the tokenizer adds none
+    of its own. Raises `InvalidInput` naming the prompt."""
     items = _items(prompts)
     if not items:
         raise InvalidInput("no prompts were given", remedy="give a text, a list of texts, or token ids")
-    return [_encode(item, index, tokenizer, bos) for index, item in enumerate(items)]
+    return [_encode(item, index, tokenizer, bos, special) for index, item in enumerate(items)]
 
 
 def check_range(prompts: Sequence[Sequence[int]], vocab_size: int | None, max_length: int | None) -> None:
@@ -66,8 +69,8 @@ def _items(prompts: Any) -> list[Any]:
     return [items] if items and all(_as_id(item) is not None for item in items) else items
 
 
-def _encode(item: Any, index: int, tokenizer: Tokenizer | None, bos: int | None) -> list[int]:
-    ids = _encode_text(item, index, tokenizer) if isinstance(item, str) else _given_ids(item, index)
+def _encode(item: Any, index: int, tokenizer: Tokenizer | None, bos: int | None, special: bool) -> list[int]:
+    ids = _encode_text(item, index, tokenizer, special) if isinstance(item, str) else _given_ids(item, index)
     if ids:
         return ids
     if bos is None:
@@ -78,7 +81,7 @@ def _encode(item: Any, index: int, tokenizer: Tokenizer | None, bos: int | None)
     return [bos]
 
 
-def _encode_text(text: str, index: int, tokenizer: Tokenizer | None) -> list[int]:
+def _encode_text(text: str, index: int, tokenizer: Tokenizer | None, special: bool) -> list[int]:
     if tokenizer is None:
         raise InvalidInput(
             f"prompt {index} is text, but no tokenizer is known",
@@ -91,7 +94,7 @@ def _encode_text(text: str, index: int, tokenizer: Tokenizer | None) -> list[int
             f"prompt {index} is not valid text: a lone surrogate at character {error.start}",
             remedy="decode it from UTF-8",
         ) from None
-    return tokenizer.encode(text)
+    return tokenizer.encode(text, special)
 
 
 def _given_ids(item: Any, index: int) -> list[int]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...contracts.errors import InvalidInput, NeedsBind
 from ...contracts.steps import Step, StrategyUse
+from ...host.registry import Host
 from ..apply import BoundStep, View
 from ..bind import bind_steps, bind_strategy, strategy_min_keep
 from ..facts import Facts
@@ -17,7 +18,7 @@ from ..io.arguments import as_device, as_eos, as_ids
 from ..io.tokenizer import as_tokenizer
 from ..plan import Plan
 from ..rng import RowRng, check_seed, fresh_seed, prompt_keys, torch_rng
-from .unbound import as_batch, checked_scores, whole_view
+from .unbound import as_batch, choose, whole_view
 
 
 class BoundPipeline:
@@ -36,11 +37,12 @@ class BoundPipeline:
         prompt: Tensor,
         compat: Literal["hf"] | None,
         steps: Tensor,
+        host: Host,
     ) -> None:
         rectangle = compat == "hf"
-        self._plan = Plan(
-            bind_steps(processors, facts, rectangle=rectangle, min_keep=strategy_min_keep(use, facts))
-        )
+        least = strategy_min_keep(use, facts)
+        self._plan = Plan(bind_steps(processors, facts, rectangle=rectangle, min_keep=least))
+        self._plan.fuse(use.spec.draw, host, facts.device, facts.prompt_lengths)
         # Rules are built when first asked: a caller with conditions of his own need not give them their facts.
         self._stop_steps, self._facts, self._rectangle = stops, facts, rectangle
         self._stops: list[BoundStep] | None = None
@@ -63,8 +65,8 @@ class BoundPipeline:
                 remedy="hand it the loop: Decoder(model, pipe).generate(...)",
             )
         view, rows = self._advance(input_ids, logits)
-        scores = checked_scores(self._plan, view, rows, self._seen - self._prompt_length)
-        return self._strategy.choose(scores, self._facts.rng)  # type: ignore[no-any-return]
+        step = self._seen - self._prompt_length
+        return choose(self._plan, self._strategy, self._facts.rng, view, rows, step)
 
     def stopped(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(B, T) int64 with the newest token, (B, V) -> (B,) bool: which rows a stop rule ends. A rule's clock starts
@@ -123,6 +125,7 @@ def bind_pipeline(
     max_length: int | None,
     device: torch.device | str | None,
     seed: int | None,
+    host: Host,
 ) -> BoundPipeline:
     """See `Pipeline.bind`."""
     ids = as_ids(prompt)
@@ -144,6 +147,7 @@ def bind_pipeline(
         vocab_size,
         None if tokenizer is None else as_tokenizer(tokenizer),
         encoder_ids,
+        prompt_index=torch.arange(len(ids), device=place),
         max_length=max_length,
     )
-    return BoundPipeline(processors, stops, use, facts, ids, compat, steps)
+    return BoundPipeline(processors, stops, use, facts, ids, compat, steps, host)

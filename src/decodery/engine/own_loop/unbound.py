@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...contracts.errors import BadRow, InvalidInput, NeedsBind
 from ...contracts.steps import Step, StrategyUse
+from ...host.registry import Host
 from ...kernels.draw import bad_rows
 from ..apply import View
 from ..bind import bind_steps, bind_strategy, strategy_min_keep
@@ -55,7 +56,7 @@ def whole_view(ids: Tensor, prompt_length: int) -> View:
     return View(ids, lengths, torch.full_like(lengths, prompt_length), [width] * count, range(count))
 
 
-def unbound_plan(processors: Sequence[Step], use: StrategyUse) -> Plan:
+def unbound_plan(processors: Sequence[Step], use: StrategyUse, host: Host) -> Plan:
     """The steps, built to serve any number of calls. Raises `NeedsBind` naming those that cannot."""
     # Padding is known: a caller's own loop has none.
     stuck = [step.spec.name for step in processors if step.spec.needs - {"padding"} or keeps_state(step)]
@@ -65,9 +66,9 @@ def unbound_plan(processors: Sequence[Step], use: StrategyUse) -> Plan:
             remedy="bound = pipe.bind(prompt=x, vocab_size=V, eos_token_id=...); bound(x, logits)",
         )
     facts = _no_facts(1, torch.device("cpu"))
-    return Plan(
-        bind_steps(processors, facts, rectangle=True, min_keep=strategy_min_keep(use, facts), copy=False)
-    )
+    least = strategy_min_keep(use, facts)
+    plan = Plan(bind_steps(processors, facts, rectangle=True, min_keep=least, copy=False))
+    return plan.fuse(use.spec.draw, host, facts.device, facts.prompt_lengths, shared=True)
 
 
 def pick_unbound(use: StrategyUse, compat: str | None, plan: Plan, ids: Tensor, logits: Tensor) -> Tensor:
@@ -78,25 +79,28 @@ def pick_unbound(use: StrategyUse, compat: str | None, plan: Plan, ids: Tensor, 
             f"strategy {use.spec.name!r} owns its loop and cannot pick one token",
             remedy="hand it the loop: Decoder(model, pipe).generate(...)",
         )
-    scores = checked_scores(plan, whole_view(ids, ids.shape[1]), logits, ids.shape[1])
+    view, length = whole_view(ids, ids.shape[1]), ids.shape[1]
     if compat == "hf":
-        return strategy.choose(scores, torch_rng(len(ids), logits.device, use.seed))  # type: ignore[no-any-return]
+        hf_rng = torch_rng(len(ids), logits.device, use.seed)
+        return choose(plan, strategy, hf_rng, view, logits, length)
     seed = fresh_seed() if use.seed is None else use.seed
     keys = torch.tensor(
         [hash_key(seed, row) for row in range(len(ids))], dtype=torch.int64, device=logits.device
     )
-    rng = RowRng(keys, torch.zeros_like(keys), torch.full_like(keys, ids.shape[1]))
-    return strategy.choose(scores, rng)  # type: ignore[no-any-return]
+    rng = RowRng(keys, torch.zeros_like(keys), torch.full_like(keys, length))
+    return choose(plan, strategy, rng, view, logits, length)
 
 
-def checked_scores(plan: Plan, view: View, logits: Tensor, step: int) -> Tensor:
-    """(R, V) -> (R, V) processed. Raises `BadRow` for the first row that no token can be drawn from."""
-    scores = plan(view, logits)
+def choose(plan: Plan, strategy: Any, rng: Any, view: View, logits: Tensor, step: int) -> Tensor:
+    """(R, V) raw -> (R,) int64. Raises `BadRow` for the first row that no token can be drawn from."""
+    tokens, scores = plan.pick(view, logits, rng)
+    if tokens is not None:
+        return tokens
     for row, bad in enumerate(bad_rows(scores).tolist()):
         if bad:
             processor, what = plan.blame(view, logits, row)
             raise BadRow(row, step, processor, what)
-    return scores
+    return strategy.choose(scores, rng)  # type: ignore[no-any-return]
 
 
 def _no_facts(rows: int, device: torch.device) -> Facts:

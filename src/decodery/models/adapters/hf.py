@@ -20,6 +20,8 @@ from ..options import check_options, check_width, told_width
 CACHES = ("past_key_values", "cache", "cache_params")
 """What transformers calls the argument that takes a cache; newer releases say `cache`, older Mambas `cache_params`."""
 
+_FAR = 2**40
+
 
 def cache_argument(accepts: frozenset[str]) -> str:
     """The name of the argument that takes the cache, "" if there is none."""
@@ -32,6 +34,8 @@ def probe(model: object, options: Options) -> str | None:
     modeling = sys.modules.get("transformers.modeling_utils")
     module = module_of(model)
     if modeling is None or not isinstance(module, modeling.PreTrainedModel):
+        return None
+    if getattr(module.config, "is_encoder_decoder", False):
         return None
     argument = cache_argument(read_call(model).accepts)
     if not module.can_generate() or not argument:
@@ -62,7 +66,7 @@ class HfModel:
         if getattr(self.config, "is_encoder_decoder", False):
             raise ModelError(
                 f"{name_of(model)} is an encoder-decoder; adapter 'hf' drives decoder-only models",
-                remedy="encoder-decoders come with a later release",
+                remedy="adapter='hf_encoder_decoder' drives it",
             )
         self.model = model
         self.call = Call(tokens="input_ids", accepts=read_call(model).accepts)
@@ -77,10 +81,10 @@ class HfModel:
         # A recurrent state is right for one new token a call only, and cannot go back.
         self.recurrent = bool(getattr(module, "_is_stateful", False))
         cache = self.new_cache()
-        rewinds = not self.recurrent and _keeps_everything(cache)
+        rewinds = not self.recurrent and keeps_everything(cache)
         self.attends = not _only_recurrent(cache)
         self.width = told_width(options)
-        check_width(self.width, _head_width(module), name_of(model))
+        check_width(self.width, head_width(module), name_of(model))
         self._facts = facts_of(
             model,
             options,
@@ -143,12 +147,15 @@ class HfSession:
         if not self._owner.attends:
             # The state has swallowed the padding; nothing is left of it to be masked.
             self._mask = None
-        if self._mask is not None:
-            self._mask = torch.cat([self._mask, self._mask.new_ones(self._mask.shape[0], count)], dim=1)
         positions = self._next
         if count > 1:
             positions = positions + torch.arange(count, device=positions.device)  # (B, 1) + (K,) -> (B, K)
         self._next = positions[:, -1:] + 1
+        if self._mask is not None:
+            # A long row ends with its context, and waits there for the shorter ones beside it.
+            limit = self._owner.facts.max_length or _FAR
+            self._mask = torch.cat([self._mask, (positions < limit).to(self._mask)], dim=1)
+            positions = positions.clamp(max=limit - 1)
         return self._logits(tokens, positions, count, {})
 
     def select(self, rows: Tensor) -> None:
@@ -193,7 +200,7 @@ class HfSession:
         return logits[:, -columns:].clone() if logits.shape[1] > columns else logits
 
 
-def _head_width(module: Any) -> int | None:
+def head_width(module: Any) -> int | None:
     """How many logits the output layer gives, where there is one to ask."""
     weight = getattr(module.get_output_embeddings(), "weight", None)
     return int(weight.shape[0]) if isinstance(weight, Tensor) and weight.dim() == 2 else None
@@ -205,7 +212,7 @@ def _only_recurrent(cache: Any) -> bool:
     return isinstance(linear, list) and bool(linear) and all(linear)
 
 
-def _keeps_everything(cache: Any) -> bool:
+def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
     sliding = cache.is_sliding
     windows = any(sliding) if isinstance(sliding, list) else bool(sliding)

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ...contracts.errors import ModelError
 from ...contracts.protocols import Capabilities, ModelFacts, Options
-from ..calling import module_of, name_of, read_call
+from ..calling import Form, call_of, module_of, name_of, read_call
 from ..facts import facts_of
 from ..forward import Forward, check_context, refuse_mask, uniform_count
 from ..keeping.module import EvalMode, left_as_found
 from ..options import check_options, check_width, if_it_answers, told_width
 
-CAPABILITIES = Capabilities(select=True, rewind="uniform")
+CAPABILITIES = Capabilities(select=True, rewind="uniform", rewind_by="crop")
 
 
 def probe(model: object, options: Options) -> str | None:
@@ -35,11 +35,11 @@ class StatelessModel:
     Raises `ModelError` for something that cannot be called with ids alone.
     """
 
-    def __init__(self, model: Callable[..., Any], options: Options) -> None:
+    def __init__(self, model: Callable[..., Any], options: Options, *, form: Form = "batch") -> None:
         check_options(options, "stateless")
         _check_callable(model)
         self.model = model
-        self.call = read_call(model)
+        self.call = replace(call_of(model, options), form=form)
         self.needs_position = next(
             (name for name in ("input_pos", "start_pos") if name in self.call.required), ""
         )
@@ -52,7 +52,7 @@ class StatelessModel:
         self.evaluation = EvalMode(module_of(model))
         self._facts = facts_of(model, options, CAPABILITIES)
         self.width: int | None = None
-        if (told := told_width(options)) is not None:
+        if (told := told_width(options, self.model)) is not None:
             check_width(told, if_it_answers(self._asked_vocab_size), name_of(model))
             self.width = told
         elif self._facts.vocab_size is None:
@@ -122,6 +122,12 @@ class StatelessSession:
         count = uniform_count(counts)
         self._ids = self._ids[:, : self._ids.shape[1] - count]
 
+    def fork(self) -> StatelessSession:
+        """Another session that goes on from here."""
+        twin = StatelessSession(self._owner, 0)
+        twin._ids, twin._inputs = self._ids, self._inputs
+        return twin
+
     def close(self) -> None:
         self._forward.close()
 
@@ -149,6 +155,7 @@ def _check_callable(model: object) -> None:
     config = getattr(module_of(model), "config", None)
     if getattr(config, "is_encoder_decoder", False) is True:
         raise ModelError(
-            f"{name_of(model)} is an encoder-decoder, which this release does not drive",
-            remedy="hand over the decoder as a function of its ids, the encoder's output filled in",
+            f"{name_of(model)} is an encoder-decoder, which adapter 'stateless' does not drive",
+            remedy="adapter='auto' finds out which does; or hand over the decoder as a function of its ids, the "
+            "encoder's output filled in",
         )

@@ -17,10 +17,19 @@ from .verify import newest_difference, random_ids, tolerance
 LENGTH = 4
 
 
+class TimeFirst(ModelError):
+    """The model takes (T, B) for what it is given as (B, T)."""
+
+
+class OneRow(ModelError):
+    """The model fails on two rows and answers for one."""
+
+
 def observe(decodable: DecodableModel, name: str) -> list[str]:
     """Warnings about the model's behaviour, empty for a sound one.
 
-    Raises `ModelError` where decoding would be garbage (time-first), or where even one row fails.
+    Raises `TimeFirst` where decoding would be garbage, `OneRow` for a model that takes one row at a time, and
+    `ModelError` where even that fails.
     """
     facts = decodable.facts
     if facts.max_length is not None and facts.max_length < LENGTH:
@@ -31,7 +40,7 @@ def observe(decodable: DecodableModel, name: str) -> list[str]:
     except ModelError as error:
         # Unbatched models are a kind of their own; where one row fails too, its error is the one to read.
         _answers(decodable, ids[:1])
-        return [f"{name} takes one row at a time; decode prompts one by one (two rows: {error.message})"]
+        raise OneRow(f"{name} takes one row at a time (two rows: {error.message})") from error
     allowed = tolerance(base.dtype)
     warnings = _width(base, facts.vocab_size, name)
     if newest_difference(base, _answers(decodable, ids)) > allowed:
@@ -63,11 +72,13 @@ def _dependence(decodable: DecodableModel, ids: Tensor, base: Tensor, allowed: f
     columns[:, -2] = (ids[:, -2] + 1) % size
     # Columns that know nothing of each other are what this model takes for rows.
     if newest_difference(_answers(decodable, columns)[:, -1:], base[:, -1:]) <= allowed:
-        raise ModelError(
+        raise TimeFirst(
             f"{name} is time-first: it takes ids of shape (T, B), and mixes the rows of a batch (B, T)",
-            remedy="turn both ends: Decoder(lambda ids: model(ids.t()).transpose(0, 1), vocab_size=...)",
+            remedy="say adapter={'time_first': True}, or turn both ends: "
+            "Decoder(lambda ids: model(ids.t()).transpose(0, 1), vocab_size=...)",
         )
-    return [f"{name} mixes rows: another row 0 changes the logits of row 1; texts will depend on their batch"]
+    return [f"{name} mixes rows: another row 0 changes the logits of row 1; texts will depend on their batch, "
+            "unless adapter='rows' decodes them one by one"]  # fmt: skip
 
 
 def _answers(decodable: DecodableModel, ids: Tensor) -> Tensor:

@@ -12,117 +12,189 @@ from torch import Tensor
 from ..forward import one_by_one
 
 ROWS, FIRST, TOTAL, BACK = 2, 4, 10, 2
+LONGEST_WINDOW = 256
 TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1.5e-1}
 """Of log-probabilities. Half precision rounds differently in every shape of a matrix product."""
 SINGLE_TOLERANCE = 2e-3
 
 
-class CachedSession(Protocol):
+class Tried(Protocol):
     """What is verified: a session that feeds columns after those it has seen."""
 
     def advance(self, ids: Tensor, columns: int) -> Tensor:
         """(B, T) int64 -> the newest `columns` positions or fewer, (B, K, V), in one call of the model."""
         ...
 
-    def take_back(self, count: int) -> None: ...
+    def cut(self, count: int) -> None:
+        """Take the newest tokens back."""
+        ...
+
+    def reordered(self, rows: Tensor) -> None:
+        """(B',) int64: row i becomes what row `rows[i]` was."""
+        ...
 
     def close(self) -> None: ...
 
 
+Opener = Callable[[int, int], Tried]
+"""`open(rows, length)`, a fresh session each time."""
+
+
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """difference  the largest of cached one-token steps, in log-probability, against the whole context
-    allowed     what rounding explains
-    chunks      several tokens a call are right after the first call
-    rewind      tokens can be taken back by counting positions backwards
-    compared    tokens that were fed; fewer than three prove nothing
+class Truth:
+    """Random tokens, the logits of the whole context after each, and how far from them rounding may lead.
+
+    ids (B, T) int64; logits (B, T', V), the newest positions; `plain` says where they are from: a call without any
+    cache, or the whole context in the first call with one.
     """
 
-    difference: float
+    ids: Tensor
+    logits: Tensor
+    first: int
     allowed: float
-    chunks: bool
-    rewind: bool
-    compared: int
+    plain: bool
+    spread: float = 0.0
 
     @property
-    def holds(self) -> bool:
-        return self.difference <= self.allowed
+    def compared(self) -> int:
+        return self.ids.shape[1]
 
 
-def verify_cache(
-    open_session: Callable[[int, int], CachedSession],
+def truth_of(
+    open_session: Opener,
     vocab_size: int | None,
     max_length: int | None,
     plain: Callable[[Tensor], Tensor] | None = None,
-) -> Verdict:
-    """Feed random tokens whole, one by one, in a chunk, and again after a rewind; compare the newest logits.
+    *,
+    rows: int = ROWS,
+    single: bool = False,
+    window: int | None = None,
+) -> Truth:
+    """The whole context in one call: without a cache where `plain` can, and in the first call with one unless the
+    model is `single`, one token a call. `spread` is their difference. Raises what the model raises.
 
-    `open_session(rows, length)` opens a fresh session each time. `plain(ids (B, T)) -> (B, T', V)` is a call
-    without positions, for models that have one: it has to agree too. What the model raises passes through.
+    A `window` of attention is passed by six tokens, if it is short enough to be tried.
     """
-    total = min(TOTAL, max_length or TOTAL)
-    first = max(1, min(FIRST, total - 2))
-    ids = random_ids(ROWS, total, vocab_size)
+    wanted = max(TOTAL, window + 6 if window is not None and window <= LONGEST_WINDOW else 0)
+    total = min(wanted, max_length or wanted)
+    ids = random_ids(rows, total, vocab_size)
     # First of all, since a plain call may move a pointer into the cache.
-    expected = [plain(ids)] if plain is not None else []
-    whole = _fed(open_session, ids, [total])[0]
-    allowed = tolerance(whole.dtype)
-    if total < 3:
-        return Verdict(0.0, allowed, False, False, total)
-
-    def differs(steps: Tensor) -> float:
-        return max(newest_difference(steps, truth) for truth in (whole, *expected))
-
-    ones = [1] * (total - first)
-    back = min(BACK, total - first - 1)
-    steps, again = _fed(open_session, ids, [first, *ones], back)
-    difference = max(differs(steps), newest_difference(whole, expected[0]) if expected else 0.0)
-    return Verdict(
-        difference=difference,
-        allowed=allowed,
-        chunks=_chunk_holds(open_session, ids, first, whole, allowed),
-        rewind=back > 0 and newest_difference(again, whole) <= allowed,
-        compared=total,
+    expected = _every_position(plain, ids) if plain is not None else None
+    if single:
+        whole = expected if expected is not None else fed(open_session, ids, [1] * total)
+    else:
+        whole = _every_position(lambda some: fed(open_session, some, [some.shape[1]]), ids)
+    return Truth(
+        ids=ids,
+        logits=whole if expected is None else expected,
+        first=max(1, min(FIRST, total - 2)),
+        allowed=tolerance(whole.dtype),
+        plain=expected is not None,
+        spread=0.0 if expected is None else newest_difference(whole, expected),
     )
 
 
-def _fed(
-    open_session: Callable[[int, int], CachedSession], ids: Tensor, cuts: list[int], back: int = 0
-) -> tuple[Tensor, Tensor]:
-    """Logits of the fed pieces, (B, n, V), and those after `back` tokens were taken back and fed again."""
-    session = open_session(ids.shape[0], ids.shape[1])
-    try:
-        starts = [sum(cuts[:n]) for n in range(len(cuts))]
-        pieces = [session.advance(ids[:, n : n + cut], cut) for n, cut in zip(starts, cuts, strict=True)]
-        steps = torch.cat([pieces[0], *pieces[1:]], dim=1)  # n x (B, t, V) -> (B, T, V)
-        if not back:
-            return steps, steps[:, :0]
-        try:
-            session.take_back(back)
-            again = [session.advance(piece, 1) for piece in one_by_one(ids[:, -back:])]
-        except Exception:
-            # Not every model can; its steps are as good as they were.
-            return steps, torch.full_like(steps, torch.nan)
-        return steps, torch.cat(again, dim=1)
-    finally:
-        session.close()
+def _every_position(call: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
+    """(B, T) -> (B, T, V); of a model that answers for the last position only, the newest ones that matter."""
+    whole = call(ids)
+    if whole.shape[1] >= ids.shape[1]:
+        return whole
+    lengths = range(max(1, ids.shape[1] - TOTAL + FIRST), ids.shape[1])
+    earlier = [call(ids[:, :length])[:, -1:] for length in lengths]
+    return torch.cat([*earlier, whole[:, -1:]], dim=1)  # n x (B, 1, V) -> (B, n, V)
 
 
-def _chunk_holds(
-    open_session: Callable[[int, int], CachedSession], ids: Tensor, first: int, whole: Tensor, allowed: float
-) -> bool:
-    rest = ids.shape[1] - first
+def difference(open_session: Opener, truth: Truth, single: bool = False) -> float:
+    """Of one-token steps against the whole context, the largest in log-probability."""
+    ids, first = truth.ids, truth.first
+    ones = [1] * (ids.shape[1] - first)
+    steps = fed(open_session, ids, [*([1] * first if single else [first]), *ones])
+    return max(truth.spread, newest_difference(steps, truth.logits))
+
+
+def chunks_hold(open_session: Opener, truth: Truth) -> bool:
+    """Several tokens a call are right after the first call, and each is answered for."""
+    rest = truth.ids.shape[1] - truth.first
     try:
-        chunk = _fed(open_session, ids, [first, rest])[0]
+        chunk = fed(open_session, truth.ids, [truth.first, rest])
     except Exception:
         # A model that only takes one token a step is a sound one.
         return False
     # A model that answers for the last position only would leave the others of a chunk unanswered.
-    return (
-        chunk.shape[1] >= rest
-        and whole.shape[1] >= rest
-        and newest_difference(chunk[:, -rest:], whole) <= allowed
-    )
+    if chunk.shape[1] < rest or truth.logits.shape[1] < rest:
+        return False
+    return newest_difference(chunk[:, -rest:], truth.logits) <= truth.allowed
+
+
+def rewind_holds(open_session: Opener, truth: Truth, single: bool = False) -> bool:
+    """Tokens that were taken back and fed again are answered as before, other ones having been fed in between."""
+    ids, total = truth.ids, truth.ids.shape[1]
+    back = min(BACK, total - truth.first - 1)
+    if back < 1:
+        return False
+    other = ids.clone()
+    other[:, -back:] = ids[:, -back:].flip(0)
+    session = open_session(ids.shape[0], total)
+    try:
+        for piece in (
+            one_by_one(other) if single else (other[:, : truth.first], *one_by_one(other[:, truth.first :]))
+        ):
+            session.advance(piece, 1)
+        session.cut(back)
+        again = [session.advance(piece, 1) for piece in one_by_one(ids[:, -back:])]
+    except Exception:
+        # Not every model can; its steps are as good as they were.
+        return False
+    finally:
+        session.close()
+    return newest_difference(torch.cat(again, dim=1), truth.logits) <= truth.allowed
+
+
+def rows_are_alone(open_session: Opener, truth: Truth, single: bool = False) -> bool:
+    """Another row 0 does not move the logits of the last row: what the model takes for rows are rows."""
+    if truth.ids.shape[0] < 2:
+        return True
+    ids = truth.ids.clone()
+    ids[0] = ids[0].roll(1)
+    moved = fed(open_session, ids, [1] * ids.shape[1] if single else [ids.shape[1]])
+    return newest_difference(moved[-1:], truth.logits[-1:]) <= truth.allowed
+
+
+def rows_follow(open_session: Opener, truth: Truth, single: bool = False) -> bool:
+    """Rows that were swapped, repeated and dropped go on as if they had been alone."""
+    ids, first = truth.ids, truth.first
+    if ids.shape[0] < 2 or ids.shape[1] < first + 2:
+        return False
+    session = open_session(ids.shape[0], ids.shape[1])
+    try:
+        for piece in one_by_one(ids[:, :first]) if single else [ids[:, :first]]:
+            session.advance(piece, 1)
+        rows, answers = torch.arange(ids.shape[0]), []
+        # Repeated and reordered; then fewer; then as many again, other ones.
+        for at, chosen in enumerate(([1, 0, 1], [2, 1], [1, 1])):
+            if first + at >= ids.shape[1]:
+                break
+            rows = rows[torch.tensor(chosen)]
+            session.reordered(torch.tensor(chosen))
+            position = first + at - ids.shape[1]
+            step = session.advance(ids[rows, position].unsqueeze(1), 1)
+            answers.append(newest_difference(step, truth.logits[rows, position].unsqueeze(1)))
+    except Exception:
+        return False
+    finally:
+        session.close()
+    return max(answers) <= truth.allowed
+
+
+def fed(open_session: Opener, ids: Tensor, cuts: list[int]) -> Tensor:
+    """Logits of the fed pieces one after another, (B, T', V)."""
+    session = open_session(ids.shape[0], ids.shape[1])
+    try:
+        starts = [sum(cuts[:n]) for n in range(len(cuts))]
+        pieces = [session.advance(ids[:, n : n + cut], cut) for n, cut in zip(starts, cuts, strict=True)]
+        return torch.cat(pieces, dim=1)  # n x (B, t, V) -> (B, T, V)
+    finally:
+        session.close()
 
 
 def newest_difference(a: Tensor, b: Tensor) -> float:

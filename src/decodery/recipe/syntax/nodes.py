@@ -12,6 +12,14 @@ MAX_NODES = 20_000
 
 
 @dataclass(slots=True)
+class Budget:
+    """What has been read so far of a recipe and those that it extends: the limits are for all of them together."""
+
+    bytes: int = 0
+    nodes: int = 0
+
+
+@dataclass(slots=True)
 class ScalarNode:
     """`text` is the scalar's content, `value` what it means; a key's value is its text.
 

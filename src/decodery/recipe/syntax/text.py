@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 
 from ..report import Problems, Source, Span
+from .nodes import Budget
 
 MAX_BYTES = 256 * 1024
 
@@ -19,26 +21,38 @@ _STAND_IN = "\N{REPLACEMENT CHARACTER}"
 _MOST_REPORTED = 10
 
 
-def read(raw: str | bytes, name: str, problems: Problems) -> tuple[Source, str] | None:
+def read(
+    raw: str | bytes,
+    name: str,
+    problems: Problems,
+    *,
+    via: Span | None = None,
+    budget: Budget | None = None,
+) -> tuple[Source, str] | None:
     """The text of a recipe and its lines, or None when there is nothing to go on with.
 
-    Refused characters are reported and replaced, so that the rest of the file can still be checked.
+    `via` is the place that extends it. Refused characters are reported and replaced, so that the rest of the file
+    can still be checked.
     """
-    if len(raw) > MAX_BYTES or (
-        isinstance(raw, str) and len(raw.encode("utf-8", "surrogatepass")) > MAX_BYTES
-    ):
+    source = Source(name, via=via)
+    budget = budget or Budget()
+    budget.bytes += len(raw)  # characters of a text at first, which are fewer than its bytes
+    if budget.bytes <= MAX_BYTES and isinstance(raw, str):
+        budget.bytes += len(raw.encode("utf-8", "surrogatepass")) - len(raw)
+    if budget.bytes > MAX_BYTES:
+        together = " together with what extends it" if source.via else ""
         problems.add(
-            Span(Source(name)),
+            Span(source),
             "too-large",
-            f"the recipe is larger than {MAX_BYTES // 1024} KiB",
+            f"the recipe is larger than {MAX_BYTES // 1024} KiB{together}",
             "a recipe names steps and numbers; keep data out of it",
         )
         return None
-    text = raw if isinstance(raw, str) else _decode(raw, name, problems)
+    text = raw if isinstance(raw, str) else _decode(raw, source, problems)
     if text is None:
         return None
     text = text.removeprefix("\ufeff")
-    source = Source(name, tuple(_BREAK.split(text)))
+    source = replace(source, lines=tuple(_BREAK.split(text)))
     return source, clean(text, source, problems)
 
 
@@ -69,7 +83,7 @@ def _remedy(char: str) -> str:
     return f'take it out; in a string, write it as "{escape}" in double quotes'
 
 
-def _decode(raw: bytes, name: str, problems: Problems) -> str | None:
+def _decode(raw: bytes, source: Source, problems: Problems) -> str | None:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,7 +91,7 @@ def _decode(raw: bytes, name: str, problems: Problems) -> str | None:
         lines = tuple(_BREAK.split(raw.decode("utf-8", "replace")))
         utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
         problems.add(
-            Span(Source(name, lines), len(before), len(before[-1]) + 1, 1),
+            Span(replace(source, lines=lines), len(before), len(before[-1]) + 1, 1),
             "not-utf8",
             f"byte 0x{raw[error.start]:02x} is not UTF-8"
             + (" (the file looks like UTF-16)" if utf16 else ""),

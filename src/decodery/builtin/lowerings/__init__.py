@@ -1,0 +1,1 @@
+"""What the planner is told of the built-in steps: a module for each in `reference/`."""

@@ -1,0 +1,271 @@
+"""Beam search and beam sampling, as transformers' `generate` does them.
+
+At each step every beam proposes its best tokens, or tokens are drawn without replacement; candidates that a stop rule
+would end compete for the pool of finished texts, the best of the others are the next beams. A text's score is the sum
+of its log-probabilities, as the processors leave them, over its length to the power of `length_penalty`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ...contracts.errors import InvalidInput
+from ...contracts.protocols import Run
+
+NEVER = -1.0e9
+"""The score of what is not there. transformers' number: adding it keeps float32 scores finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A finished hypothesis: its new tokens and why it ends."""
+
+    tokens: tuple[int, ...]
+    reason: str
+
+
+@dataclass(slots=True)
+class Prompts:
+    """The state of P prompts with K beams and a pool of F finished texts each.
+
+    running (P, K) float32 sums of log-probabilities; scores (P, F) float32 of the pool, the best first; full (P, F)
+    bool, which places of the pool are taken; improvable (P, 1) bool, whether running beams may still enter it.
+    """
+
+    index: list[int]
+    running: Tensor
+    scores: Tensor
+    full: Tensor
+    improvable: Tensor
+    horizon: Tensor
+    texts: list[list[Text | None]]
+
+    def take(self, kept: list[int]) -> Prompts:
+        """The prompts at these places alone."""
+        at = torch.tensor(kept, device=self.running.device, dtype=torch.int64)
+        return Prompts(
+            [self.index[place] for place in kept],
+            self.running[at],
+            self.scores[at],
+            self.full[at],
+            self.improvable[at],
+            self.horizon[at],
+            [self.texts[place] for place in kept],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """C candidates a prompt, the best first: scores (P, C) float32, the beam (P, C) and the token (P, C) of each."""
+
+    scores: Tensor
+    beams: Tensor
+    tokens: Tensor
+
+
+class Beam:
+    """`num_beams` hypotheses a prompt; deterministic."""
+
+    def __init__(
+        self,
+        *,
+        num_beams: int,
+        length_penalty: float,
+        early_stopping: bool | Literal["never"],
+        num_return_sequences: int | None,
+        patience: float,
+        eos: tuple[int, ...],
+    ) -> None:
+        self.num_beams, self.length_penalty, self.early_stopping = num_beams, length_penalty, early_stopping
+        # Kasai et al. 2022 (arXiv 2204.05424): how many finished texts are waited for, in beams.
+        self.pool = max(1, round(num_beams * patience))
+        # So many that, should every eos be among the best of each beam, enough others are left to go on with.
+        self.keep = max(2, 1 + len(eos)) * num_beams
+
+    def decode(self, run: Run) -> None:
+        """Raises `InvalidInput` when more results are wanted than the pool holds."""
+        if run.samples > min(self.num_beams, self.pool):
+            raise InvalidInput(
+                f"{run.samples} results a prompt, and {self.num_beams} beams",
+                remedy="use more beams, or a smaller n",
+            )
+        prompts = self._begin(run)
+        run.select(
+            torch.arange(len(prompts.index), device=run.lengths.device).repeat_interleave(self.num_beams)
+        )
+        generated = 0
+        try:
+            while prompts.index:
+                prompts = self._step(run, prompts, generated)
+                generated += 1
+        except KeyboardInterrupt:
+            self._emit(run, prompts, list(range(len(prompts.index))), "interrupted")
+            raise
+
+    def candidates(self, run: Run, running: Tensor) -> Candidates:
+        """The best continuations of each prompt's beams; running (P, K)."""
+        prompts, beams = running.shape
+        values, ids = best_of_each_beam(run, self.keep)  # (P x K, C)
+        values = (values.view(prompts, beams, -1) + running.unsqueeze(-1)).flatten(1)  # -> (P, K x C)
+        scores, at = values.topk(min(self.keep, values.shape[1]))
+        width = ids.shape[1]
+        return Candidates(scores, at // width, ids.view(prompts, -1).gather(1, at))
+
+    # -- one step ---------------------------------------------------------------------------------------------
+
+    def _begin(self, run: Run) -> Prompts:
+        count, device = len(run.lengths), run.lengths.device
+        running = torch.full((count, self.num_beams), NEVER, device=device)
+        running[:, 0] = 0.0  # the beams of a prompt begin alike: one of them counts
+        return Prompts(
+            list(range(count)),
+            running,
+            torch.full((count, self.pool), NEVER, device=device),
+            torch.zeros(count, self.pool, dtype=torch.bool, device=device),
+            torch.ones(count, 1, dtype=torch.bool, device=device),
+            run.room.unsqueeze(1),  # (P,) -> (P, 1)
+            [[None] * self.pool for _ in range(count)],
+        )
+
+    def _step(self, run: Run, prompts: Prompts, generated: int) -> Prompts:
+        """One token more for every beam. Prompts that are done are emitted, and dropped but in transformers' layout."""
+        found = self.candidates(run, prompts.running)
+        count, beams = prompts.running.shape
+        first = torch.arange(count, device=found.beams.device).unsqueeze(1) * beams  # (P, 1)
+        rows = first + found.beams  # (P, C), rows of the run
+        reasons = run.stops(rows.flatten(), found.tokens.flatten())
+        hits = torch.tensor([reason is not None for reason in reasons], device=rows.device).view(rows.shape)
+
+        self._collect(run, prompts, found, rows, hits, reasons, generated)
+
+        # The beams of the next step: the best that go on.
+        next_scores, at = (found.scores + hits.float() * NEVER).topk(beams)  # (P, C) -> (P, K)
+        prompts.running = next_scores
+        prompts.improvable &= self._can_improve(prompts, generated + 1)
+        over = ~prompts.improvable[:, 0] | hits.all(-1)
+        if self.early_stopping is True:
+            over |= prompts.full.all(-1)
+        finished = over.tolist()
+        if run.rectangle and not all(finished):
+            finished = [False] * count
+        kept = [place for place, done in enumerate(finished) if not done]
+        self._emit(run, prompts, [place for place, done in enumerate(finished) if done], "length")
+        if not kept:
+            return prompts.take([])
+        if len(kept) < count:
+            keep = torch.tensor(kept, device=rows.device)
+            prompts, rows, at, tokens = prompts.take(kept), rows[keep], at[keep], found.tokens[keep]
+        else:
+            tokens = found.tokens
+        run.select(rows.gather(1, at).flatten())  # (P, K) -> (P x K,)
+        run.append(tokens.gather(1, at).flatten(), stop=False)
+        return prompts
+
+    def _collect(
+        self,
+        run: Run,
+        prompts: Prompts,
+        found: Candidates,
+        rows: Tensor,
+        hits: Tensor,
+        reasons: list[str | None],
+        generated: int,
+    ) -> None:
+        """Let candidates that end compete for the pool: the best `num_beams` may, the others were only a reserve."""
+        ending = hits & (torch.arange(hits.shape[1], device=hits.device) < self.num_beams)
+        if not bool(ending.any()):
+            return
+        scores = found.scores / ((generated + 1) ** self.length_penalty)
+        closed = ~prompts.improvable
+        if self.early_stopping is True:
+            closed = closed | prompts.full.all(-1, keepdim=True)
+        scores = scores + closed.float() * NEVER + (~ending).float() * NEVER
+        merged = torch.cat((prompts.scores, scores), dim=1)  # (P, F) + (P, C)
+        prompts.scores, at = merged.topk(self.pool)
+        prompts.full = torch.cat((prompts.full, ending), dim=1).gather(1, at)
+        width = hits.shape[1]
+        for place, chosen in enumerate(at.tolist()):
+            old = prompts.texts[place]
+            prompts.texts[place] = [
+                old[slot]
+                if slot < self.pool
+                else self._text(run, found, rows, reasons, place, slot - self.pool, width)
+                for slot in chosen
+            ]
+
+    def _text(
+        self,
+        run: Run,
+        found: Candidates,
+        rows: Tensor,
+        reasons: list[str | None],
+        place: int,
+        slot: int,
+        width: int,
+    ) -> Text | None:
+        reason = reasons[place * width + slot]
+        if reason is None or slot >= self.num_beams:
+            return None
+        row = int(rows[place, slot])
+        begin, end = int(run.prompt_lengths[row]), int(run.lengths[row])
+        return Text((*run.input_ids[row, begin:end].tolist(), int(found.tokens[place, slot])), reason)
+
+    def _can_improve(self, prompts: Prompts, generated: int) -> Tensor:
+        """(P, 1) bool: whether a running beam could still beat the worst text of the pool, by transformers' estimate
+        of how long it may become."""
+        length: Tensor | int = generated
+        if self.early_stopping == "never" and self.length_penalty > 0.0:
+            length = prompts.horizon
+        best = prompts.running[:, :1] / (length**self.length_penalty)
+        worst = torch.where(prompts.full, prompts.scores.amin(1, keepdim=True), NEVER)
+        return (best > worst).any(-1, keepdim=True)
+
+    def _emit(self, run: Run, prompts: Prompts, places: list[int], reason: str) -> None:
+        """The best of the pool of these prompts; where it holds too few, the best beams as they stand, for `reason`."""
+        for place in places:
+            texts = [
+                (text, score)
+                for text, score in zip(prompts.texts[place], prompts.scores[place].tolist(), strict=True)
+                if text is not None
+            ]
+            for beam, total in enumerate(prompts.running[place].tolist()):
+                row = place * self.num_beams + beam
+                begin, end = int(run.prompt_lengths[row]), int(run.lengths[row])
+                tokens = tuple(run.input_ids[row, begin:end].tolist())
+                texts.append((Text(tokens, reason), total / max(len(tokens), 1) ** self.length_penalty))
+            for text, score in texts[: run.samples]:
+                run.emit(prompts.index[place], text.tokens, score, text.reason)
+
+
+class BeamSample(Beam):
+    """Beams whose candidates are drawn without replacement, in the order drawn, from the sums of log-probabilities."""
+
+    def candidates(self, run: Run, running: Tensor) -> Candidates:
+        prompts, beams = running.shape
+        values = run.process(run.logits().float().log_softmax(-1))
+        vocabulary = values.shape[-1]
+        values = (values.view(prompts, beams, -1) + running.unsqueeze(-1)).flatten(1)  # -> (P, K x V)
+        first = torch.arange(prompts, device=values.device) * beams
+        drawn = run.rng.without_replacement(values, min(self.keep, values.shape[1]), first)
+        scores, order = values.gather(1, drawn).sort(dim=-1, descending=True)
+        drawn = drawn.gather(1, order)
+        return Candidates(scores, drawn // vocabulary, drawn % vocabulary)
+
+
+def best_of_each_beam(run: Run, count: int) -> tuple[Tensor, Tensor]:
+    """((R, C) log-probabilities as the processors leave them, (R, C) int64 ids): the best `count` of each row.
+
+    Without processors the log-probabilities of the whole vocabulary are never made: the best logits less the logarithm
+    of the sum will do.
+    """
+    logits = run.logits().float()
+    count = min(count, logits.shape[-1])
+    if not run.unprocessed:
+        values, ids = run.process(logits.log_softmax(-1)).topk(count)
+        return values, ids
+    values, ids = logits.topk(count)
+    return values - logits.logsumexp(-1, keepdim=True), ids

@@ -1,0 +1,1 @@
+"""acme-decode: steps and a strategy for decodery."""

@@ -1,0 +1,209 @@
+"""The fused end of a plan: edits, then maps and truncations on a candidate set, then the draw.
+
+Whatever rounding could decide is flagged and drawn again by the steps themselves, so that the tokens and the random
+numbers are the reference's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..contracts.lowering import Edit, Map, Truncation
+from ..kernels import survivors
+from ..kernels.backends import Backend, argmax
+from ..kernels.candidates import SLACK, Candidates, best_of
+from ..kernels.draw import bad_rows, inverse_cdf, multinomial
+from ..kernels.edits import edit
+from ..kernels.torch_backend import apply_map
+from .apply import BoundStep, Together, View
+from .rng import RowRng, TorchRng
+from .tail import BoundEdit, Tail
+
+KEEPS_BEST = frozenset({"k", "ratio", "floor", "eta", "sigma"})
+"""Truncations that leave every best token: greedy passes them by."""
+FIRST_WINDOW, WIDEST_WINDOW = 512, 2048
+PAUSE = 32
+"""After rows too flat for the widest window, so many steps go to the dense path at once."""
+
+
+class Fused:
+    """One tail with one backend. `fallbacks` counts the rows that the steps themselves decided. `shared`: several
+    threads may use it at once."""
+
+    def __init__(
+        self,
+        steps: Sequence[BoundStep],
+        tail: Tail,
+        edits: Sequence[BoundEdit | Map],
+        backend: Backend,
+        greedy: bool,
+        shared: bool,
+    ) -> None:
+        self._steps, self._tail, self._edits, self._backend = steps, tail, edits, backend
+        self._greedy, self._shared = greedy, shared
+        self._own_steps = () if tail.chain_begin is None else tuple(steps[tail.chain_begin :])
+        # A few rows can be decided again alone where their steps look at nothing but scores.
+        self._by_rows = tail.chain_begin is not None and all(
+            isinstance(step, Together) and step.stateless for step in self._own_steps
+        )
+        first = next((part for part in tail.chain if isinstance(part, Truncation)), None)
+        self._width = None if first is None else _width(first)
+        self._window, self._pause = FIRST_WINDOW, 0
+        self._scratch: Tensor | None = None
+        self.fallbacks = 0
+
+    def pick(self, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
+        """(R, V) float32 before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""
+        window = self._next_window(scores.shape[1])
+        if window is None:
+            return None
+        work = self._edited(view, scores)
+        if self._greedy:
+            return self._best(work)
+        found = self._backend.truncate(work, self._tail.chain, window)
+        return self._drawn(view, work, found, rng)
+
+    def _edited(self, view: View, scores: Tensor) -> Tensor:
+        """The scores after the head, in a buffer of the run's own: the one temporary as large as the scores."""
+        if not self._edits:
+            return scores if scores.is_contiguous() else scores.contiguous()
+        if self._shared:  # by threads
+            work = scores.clone(memory_format=torch.contiguous_format)
+        else:
+            if self._scratch is None or self._scratch.shape != scores.shape:
+                with torch.inference_mode(False):
+                    self._scratch = torch.empty_like(scores, memory_format=torch.contiguous_format)
+            work = self._scratch.copy_(scores)
+        change = getattr(self._backend, "edit", edit)
+        for part in self._edits:
+            if isinstance(part, BoundEdit):
+                change(work, *part.touched(view), part.mode)
+            elif part.kind == "temperature":
+                value = part.value.unsqueeze(-1) if isinstance(part.value, Tensor) else part.value
+                work.div_(value)
+        return work
+
+    # -- greedy -----------------------------------------------------------------------------------------------
+
+    def _best(self, work: Tensor) -> Tensor | None:
+        maps = [part for part in self._tail.chain if isinstance(part, Map)]
+        mass = any(isinstance(part, Truncation) and part.kind == "mass" for part in self._tail.chain)
+        if not maps and not mass:
+            tokens = getattr(self._backend, "argmax", argmax)(work)
+            best = work.gather(-1, tokens.unsqueeze(-1))
+            return tokens if bool(best.isfinite().all()) else None
+        found = best_of(work, 8)
+        if mass:
+            # Of several best tokens a small p may keep one, and which one is an accident of the sort.
+            found.flagged = found.flagged | (found.values[:, :1] == found.values[:, 1:2]).all(-1)
+        for part in maps:
+            apply_map(found, part)
+        tokens, flags = survivors.best(found, nearly=bool(maps))
+        flags = flags | ~found.values[:, 0].isfinite()
+        if bool(flags.any()):
+            self.fallbacks += int(flags.sum())
+            return None
+        return tokens
+
+    # -- draws ------------------------------------------------------------------------------------------------
+
+    def _drawn(self, view: View, work: Tensor, found: Candidates, rng: RowRng | TorchRng) -> Tensor | None:
+        begin: Tensor | None = None
+        uniform: Tensor | None = None
+        found.flagged = found.flagged | ~found.values[:, 0].isfinite()
+        if isinstance(rng, RowRng):
+            uniform = rng.uniform_on_host()
+            tokens, flags = self._backend.draw_row(found, uniform)
+        else:
+            begin = rng.state()
+            tokens, flags = self._backend.draw_torch(found, work.shape[1], rng.generator)
+        if not bool(flags.any()):
+            return tokens
+        rows: list[int] = flags.nonzero().squeeze(-1).tolist()  # (F, 1) -> (F,)
+        self.fallbacks += len(rows)
+        self._remember(found)
+        if begin is not None and isinstance(rng, TorchRng):
+            rng.restore(begin)
+        if not self._by_rows or 2 * len(rows) > len(flags):
+            return None
+        return self._decided(view, work, tokens, rows, rng, uniform)
+
+    def _decided(
+        self,
+        view: View,
+        work: Tensor,
+        tokens: Tensor,
+        rows: list[int],
+        rng: RowRng | TorchRng,
+        uniform: Tensor | None,
+    ) -> Tensor | None:
+        """The flagged rows once more, by their own steps and the reference's draw; None where one is bad."""
+        places = torch.tensor(rows)
+        few = View(
+            view.input_ids[places],
+            view.lengths[places],
+            view.prompt_lengths[places],
+            [view.host_lengths[row] for row in rows],
+            range(len(rows)),
+        )
+        scores = work[places]  # (R, V) -> (F, V)
+        for step in self._own_steps:
+            scores = step(few, scores)
+        if bool(bad_rows(scores).any()):
+            return None
+        if uniform is not None:
+            tokens[places] = inverse_cdf(scores, uniform[places])
+        elif isinstance(rng, TorchRng):
+            mine = dict(zip(rows, scores, strict=True))
+            spare = torch.empty(work.shape[1], dtype=torch.float64)
+            for row in range(len(tokens)):
+                if row in mine:
+                    tokens[row] = multinomial(mine[row].unsqueeze(0), rng.generator)[0]
+                else:  # this row's numbers are passed by
+                    torch.rand(len(spare), dtype=torch.float64, generator=rng.generator, out=spare)
+        return tokens
+
+    # -- windows ----------------------------------------------------------------------------------------------
+
+    def _next_window(self, vocab: int) -> int | None:
+        """How many candidates to begin with; None for the dense path."""
+        if self._greedy:
+            return 1
+        if self._width is not None:
+            return self._width if 4 * self._width <= vocab or vocab <= self._width else min(vocab, 4096)
+        if self._pause:
+            self._pause -= 1
+            return None
+        return min(self._window, vocab)
+
+    def _remember(self, found: Candidates) -> None:
+        """Rows that outgrew the window widen the next one; where that has an end, the dense path is left alone for a
+        while."""
+        if self._width is not None or found.outgrown is None or not bool(found.outgrown.any()):
+            return
+        if self._window < WIDEST_WINDOW:
+            self._window *= 4
+        else:
+            self._window, self._pause = FIRST_WINDOW, PAUSE
+
+
+def _width(rule: Truncation) -> int | None:
+    """The window of a top-k: k and room for ties. None where the row says how wide it must be."""
+    if rule.kind != "k":
+        return None
+    k = int(rule.value.max()) if isinstance(rule.value, Tensor) else int(rule.value)
+    return (max(k, rule.min_keep) + SLACK + 7) // 8 * 8
+
+
+def cannot_fuse(tail: Tail) -> str:
+    """Why the best token cannot be found without the steps; "" if it can."""
+    odd = [p for p in tail.chain if isinstance(p, Truncation) and p.kind not in KEEPS_BEST | {"mass"}]
+    return f"{odd[0].kind!r} may cut the best token itself" if odd else ""
+
+
+def bind_head(tail: Tail, prompt_lengths: Tensor, shared: bool) -> list[BoundEdit | Map]:
+    """The head's edits with their state."""
+    return [BoundEdit(part, prompt_lengths, shared) if isinstance(part, Edit) else part for part in tail.head]

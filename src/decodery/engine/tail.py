@@ -1,0 +1,104 @@
+"""What of a plan can be fused: its last steps, as edits with their state and a chain of maps and truncations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contracts.lowering import Edit, Fixed, Map, Seen, Truncation
+from ..kernels.history import NewestTokens, SeenTokens
+from .apply import BoundStep, View
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last steps of a plan that can be fused: `steps[begin:]`; `head` ends with the last edit, `chain` is what
+    comes after it, and `chain_begin` the first step of that (None where a step is in both)."""
+
+    begin: int
+    head: tuple[Edit | Map, ...]
+    chain: tuple[Map | Truncation, ...]
+    chain_begin: int | None
+
+
+def find_tail(steps: Sequence[BoundStep]) -> Tail:
+    """The longest tail of the form (edit | map)* (map | truncation)*. An edit after a truncation ends it, and so does
+    an opaque step: what comes before is dense."""
+    parts: list[tuple[int, Any]] = []
+    begin, edited = len(steps), False
+    for place in range(len(steps) - 1, -1, -1):
+        lowered = steps[place].lowered
+        if lowered is None:
+            break
+        seen = edited
+        for part in reversed(lowered):
+            seen = seen or isinstance(part, Edit)
+            if seen and isinstance(part, Truncation):
+                break
+        else:
+            parts[:0] = [(place, part) for part in lowered]
+            begin, edited = place, seen
+            continue
+        break
+    last_edit = max((i for i, (_, part) in enumerate(parts) if isinstance(part, Edit)), default=-1)
+    head, chain = parts[: last_edit + 1], parts[last_edit + 1 :]
+    chain_begin = head[-1][0] + 1 if head else begin
+    shared = bool(chain and head and chain[0][0] == head[-1][0])
+    return Tail(begin, tuple(p for _, p in head), tuple(p for _, p in chain), None if shared else chain_begin)
+
+
+class BoundEdit:
+    """An edit with its state. `fixed` says that every step is the same for every row."""
+
+    def __init__(self, part: Edit, prompt_lengths: Tensor, stateless: bool) -> None:
+        self.mode, source = part.mode, part.source
+        self._source: Any = source
+        if isinstance(source, Seen):
+            lasting = source.window is None and not stateless
+            self._source = SeenTokens(source, prompt_lengths) if lasting else NewestTokens(source)
+        elif isinstance(source, Fixed):
+            self._source = _FixedTokens(source)
+        self._keeps = hasattr(self._source, "begin")
+        self._begun, self._stateless = False, stateless
+
+    def touched(self, view: View) -> tuple[Tensor, Tensor]:
+        """((R, E) or (1, E) ids, values that fit them)."""
+        source = self._source
+        if isinstance(source, NewestTokens):
+            return source.edits(view.input_ids, view.lengths, view.prompt_lengths)
+        if self._keeps and self._stateless:
+            source = copy.copy(source)  # one for each call: they may come from several threads
+            source.begin(view.input_ids, view.lengths)
+        elif self._keeps and not self._begun:
+            source.begin(view.input_ids, view.lengths)
+            self._begun = True
+        found: tuple[Tensor, Tensor] = source.edits(view.input_ids, view.lengths)
+        return found
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None:
+        if self._begun:
+            self._source.observe(tokens, active)
+
+    def select(self, rows: Tensor) -> None:
+        if self._begun or (not self._keeps and hasattr(self._source, "select")):
+            self._source.select(rows)
+
+    def rewind(self, counts: Tensor) -> None:
+        if self._begun:
+            self._source.rewind(counts)
+
+
+class _FixedTokens:
+    def __init__(self, fixed: Fixed) -> None:
+        values = fixed.values if len(fixed.values) > 1 else fixed.values * len(fixed.ids)
+        table = dict(zip(fixed.ids, values, strict=True))
+        self._ids = torch.tensor([list(table)], dtype=torch.int64)
+        self._values = torch.tensor([list(table.values())], dtype=torch.float32)
+
+    def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return self._ids, self._values

@@ -1,0 +1,149 @@
+"""Which tokens occurred in each row, kept as they come: a step's cost does not grow with the text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..contracts.lowering import Seen
+
+
+class _Row:
+    """One row: its tokens in the scope, and the distinct ones in the order in which they came."""
+
+    __slots__ = ("counts", "tokens")
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self.tokens = list(tokens)
+        self.counts = Counter(self.tokens)  # a dict keeps the order of first occurrence
+
+    def copy(self) -> _Row:
+        twin = _Row(())
+        twin.tokens, twin.counts = self.tokens.copy(), self.counts.copy()
+        return twin
+
+
+class SeenTokens:
+    """The edits of a `Seen`: `edits`, and the state behind them. See `contracts.lowering.EditSource`."""
+
+    def __init__(self, seen: Seen, prompt_lengths: Tensor) -> None:
+        self.seen = seen
+        self._prompts: list[int] = prompt_lengths.tolist()
+        self._padding: list[int] | None = None if seen.padding is None else seen.padding.tolist()
+        self._rows: list[_Row] = []
+        self._buffer = torch.empty(0, 0, dtype=torch.int64)
+        self._widths: list[int] = []
+        self._values = torch.tensor([[seen.value]])
+
+    def begin(self, ids: Tensor, lengths: Tensor) -> None:
+        texts = [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
+        self._rows = [_Row(self._counted(place, text)) for place, text in enumerate(texts)]
+        self._fill()
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None:
+        if self.seen.scope == "prompt":
+            return
+        for place, (token, on) in enumerate(zip(tokens.tolist(), active.tolist(), strict=True)):
+            if not on:
+                continue
+            row = self._rows[place]
+            row.tokens.append(token)
+            row.counts[token] += 1
+            if row.counts[token] == 1:
+                self._put(place, token)
+
+    def select(self, rows: Tensor) -> None:
+        places: list[int] = rows.tolist()
+        taken: set[int] = set()
+        chosen = []
+        for place in places:
+            chosen.append(self._rows[place].copy() if place in taken else self._rows[place])
+            taken.add(place)
+        self._rows = chosen
+        self._prompts = [self._prompts[place] for place in places]
+        self._padding = None if self._padding is None else [self._padding[place] for place in places]
+        self._buffer = self._buffer[rows]  # (R, C) -> (R', C)
+        self._widths = [self._widths[place] for place in places]
+
+    def rewind(self, counts: Tensor) -> None:
+        if self.seen.scope == "prompt":
+            return
+        for place, count in enumerate(counts.tolist()):
+            row = self._rows[place]
+            for _ in range(count):
+                token = row.tokens.pop()
+                row.counts[token] -= 1
+                if not row.counts[token]:
+                    # Its first occurrence goes, which is the latest of all first occurrences.
+                    del row.counts[token]
+                    self._widths[place] -= 1
+                    self._buffer[place, self._widths[place]] = -1
+
+    def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        width = max(self._widths, default=0)
+        touched = self._buffer[:, :width]
+        if not self.seen.times:
+            return touched, self._values
+        counts = torch.zeros(touched.shape)
+        for place, row in enumerate(self._rows):
+            counts[place, : len(row.counts)] = torch.tensor(list(row.counts.values()), dtype=torch.float32)
+        return touched, counts * self.seen.value
+
+    def _counted(self, place: int, text: list[int]) -> list[int]:
+        begin = 0 if self._padding is None else self._padding[place]
+        end = len(text)
+        if self.seen.scope == "prompt":
+            end = min(end, self._prompts[place])
+        elif self.seen.scope == "output":
+            begin = max(begin, self._prompts[place])
+        return text[begin:end]
+
+    def _fill(self) -> None:
+        self._widths = [len(row.counts) for row in self._rows]
+        capacity = 2 * max(self._widths, default=0) + 64
+        self._buffer = torch.full((len(self._rows), capacity), -1, dtype=torch.int64)
+        for place, row in enumerate(self._rows):
+            if row.counts:
+                self._buffer[place, : self._widths[place]] = torch.tensor(list(row.counts))
+
+    def _put(self, place: int, token: int) -> None:
+        if self._widths[place] == self._buffer.shape[1]:
+            self._buffer = torch.nn.functional.pad(self._buffer, (0, self._buffer.shape[1]), value=-1)
+        self._buffer[place, self._widths[place]] = token
+        self._widths[place] += 1
+
+
+class NewestTokens:
+    """The edits of a `Seen` with a window: the newest slots are read anew, which costs the window, not the text."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen, self._padding = seen, seen.padding
+        self._values = torch.tensor([[seen.value]])
+
+    def select(self, rows: Tensor) -> None:
+        self._padding = None if self._padding is None else self._padding[rows]
+
+    def edits(self, ids: Tensor, lengths: Tensor, prompt_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, T) int64, (R,) int64, (R,) int64."""
+        window = min(self.seen.window or ids.shape[1], ids.shape[1])
+        slots = lengths.unsqueeze(1) - window + torch.arange(window)  # (R, 1) + (W,) -> (R, W)
+        counted = slots >= 0
+        if self._padding is not None:
+            counted &= slots >= self._padding.unsqueeze(1)
+        if self.seen.scope != "all":
+            in_prompt = slots < prompt_lengths.unsqueeze(1)
+            counted &= in_prompt if self.seen.scope == "prompt" else ~in_prompt
+        found = ids.gather(1, slots.clamp(min=0)).masked_fill(~counted, -1)
+        if not self.seen.times:
+            return found, self._values
+        tallies = [Counter(token for token in row if token >= 0) for row in found.tolist()]
+        width = max(map(len, tallies), default=0)
+        touched = torch.full((len(tallies), width), -1, dtype=torch.int64)
+        values = torch.zeros(touched.shape)
+        for place, tally in enumerate(tallies):
+            touched[place, : len(tally)] = torch.tensor(list(tally), dtype=torch.int64)
+            values[place, : len(tally)] = torch.tensor(list(tally.values()), dtype=torch.float32)
+        return touched, values * self.seen.value

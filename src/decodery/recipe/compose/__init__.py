@@ -1,0 +1,1 @@
+"""A recipe from its layers: defaults < base < child < patch < command line, all made in the tree."""

@@ -1,0 +1,1 @@
+"""What the formats share: reading their text, their keys, the report."""

@@ -1,0 +1,1 @@
+"""The longer formats' parts: key tables, words, the way out."""

@@ -1,0 +1,104 @@
+"""Every manner of model in the survey decodes exactly, nine in ten of them with `Decoder(model)` alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from families import ALONE, FAMILIES, ONE_LINE, Family, Truth
+from test_sessions import IDS, same
+
+from decodery import Decoder
+from decodery.host.registry import Host
+
+HOST = Host(selection="")
+PROMPTS = [[3, 14, 15], [9, 2, 6, 5, 35], [8]]
+NEW = 7
+every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+
+
+def decoder(family: Family, recipe: Any = None) -> tuple[Decoder, Truth]:
+    arguments, truth = family.arguments()
+    return Decoder(arguments.pop("model"), recipe, host=HOST, **arguments), truth
+
+
+def test_nine_in_ten_need_no_code_and_the_rest_one_line() -> None:
+    assert len(FAMILIES) >= 37
+    assert len(ALONE) >= 9 * len(FAMILIES) / 10
+    assert len(ONE_LINE) == 3
+
+
+@every_family
+def test_a_ragged_batch_has_the_best_tokens_of_the_whole_text_twice(family: Family) -> None:
+    decode, truth = decoder(family)
+    assert decode.report.adapter == family.adapter, str(decode.report)
+    assert decode.report.warnings == (), str(decode.report)
+    expected = [greedy(truth, prompt) for prompt in PROMPTS]
+    for _ in range(2):
+        assert decode.generate(PROMPTS, max_new_tokens=NEW).tokens == expected
+    assert decode.generate(PROMPTS[1], max_new_tokens=NEW).tokens == expected[1:2]
+
+
+@every_family
+def test_seeded_draws_are_those_of_the_model_without_a_cache(family: Family) -> None:
+    recipe = {"recipe": 1, "strategy": "sample", "processors": [{"top_k": 20}]}
+    decode, truth = decoder(family, recipe)
+    facts = decode.model.facts
+    same = {"vocab_size": facts.vocab_size, "eos_token_id": facts.eos or None}
+    plain = Decoder(truth, recipe, adapter="stateless", host=HOST, **same)
+    ours, theirs = (d.generate(PROMPTS, n=2, seed=5, max_new_tokens=NEW) for d in (decode, plain))
+    assert ours.tokens == theirs.tokens
+
+
+@pytest.mark.parametrize(
+    "family", [family for family in FAMILIES if family.context], ids=lambda family: family.name
+)
+def test_the_context_ends_a_row_with_a_reason(family: Family) -> None:
+    decode, truth = decoder(family)
+    assert decode.model.facts.max_length == family.context
+    gen = decode.generate([list(range(28)), [5]], max_new_tokens=6)
+    assert gen.finish_reasons == ["context", "length"]
+    assert gen.tokens == [greedy(truth, list(range(28)), 4), greedy(truth, [5], 6)]
+
+
+@every_family
+def test_sessions_take_rows_and_go_back_as_they_say(family: Family) -> None:
+    decode, truth = decoder(family)
+    can = decode.model.facts.capabilities
+    assert can.rewind != "none"
+    assert can.rewind_by
+    session = decode.model.open(3, 14)
+    session.prefill(IDS[:, :4])
+    session.step(IDS[:, 4:8])
+    session.rewind(torch.tensor([3, 3, 3]))
+    same(relative(session.step(IDS[:, 5:7])), relative(truth(IDS[:, :7])[:, 5:7]))
+    rows = torch.arange(3)
+    if can.select:
+        rows = torch.tensor([2, 0, 2, 2])
+        session.select(rows)
+        same(relative(session.step(IDS[rows, 7:8])), relative(truth(IDS[rows, :8])[:, 7:8]))
+        session.select(torch.tensor([1]))
+        rows = rows[1:2]
+        same(relative(session.step(IDS[rows, 8:9])), relative(truth(IDS[rows, :9])[:, 8:9]))
+        session.rewind(torch.tensor([2]))
+        same(relative(session.step(IDS[rows, 7:9])), relative(truth(IDS[rows, :9])[:, 7:9]))
+    session.close()
+
+
+def test_only_what_hides_its_cache_cannot_take_rows() -> None:
+    names = [f.name for f in FAMILIES if not decoder(f)[0].model.facts.capabilities.select]
+    assert names == ["with_position"]  # a plain function: there is no module to look into
+
+
+def greedy(truth: Truth, prompt: list[int], count: int = NEW) -> list[int]:
+    """Argmax of the whole text, one token after another; id 0 ends nothing here."""
+    ids = torch.tensor([prompt])
+    for _ in range(count):
+        ids = torch.cat([ids, truth(ids)[:, -1:].argmax(-1)], dim=1)
+    return ids[0, len(prompt) :].tolist()
+
+
+def relative(logits: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities: some models return those, and they decode alike."""
+    return logits.log_softmax(-1)

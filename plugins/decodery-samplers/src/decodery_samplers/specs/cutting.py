@@ -10,6 +10,7 @@ from decodery.contracts.specs import StepSpec
 from .traits import HISTORY, KEEPS_BEST
 from .types import MinKeep, Share, Tokens
 
+LOWERED = "decodery_samplers.lowerings"
 HERE = "decodery_samplers.cutting"
 
 
@@ -75,6 +76,7 @@ def cutting() -> list[StepSpec]:
             summary="keeps the tokens within n standard deviations of the best logit",
             reference="https://arxiv.org/abs/2411.07641",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}:top_n_sigma",
         ),
         StepSpec(
             name="top_a",
@@ -84,6 +86,7 @@ def cutting() -> list[StepSpec]:
             summary="keeps the tokens at least as likely as a times a power of the best one's probability",
             reference="https://github.com/BlinkDL/RWKV-LM",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}:top_a",
         ),
         StepSpec(
             name="tail_free",
@@ -103,6 +106,7 @@ def cutting() -> list[StepSpec]:
             summary="keeps the tokens at least as likely as two draws are to agree",
             reference="https://arxiv.org/abs/2509.23234",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}:p_less",
         ),
         StepSpec(
             name="p_step",
@@ -112,6 +116,7 @@ def cutting() -> list[StepSpec]:
             summary="cuts at the first token whose successor is less than r times as likely",
             reference="https://github.com/ggml-org/llama.cpp/pull/5675",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}:p_step",
         ),
         StepSpec(
             name="xtc",

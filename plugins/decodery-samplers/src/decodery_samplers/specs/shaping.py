@@ -9,6 +9,7 @@ from decodery.contracts.specs import StepSpec
 
 from .traits import KEEPS_BEST, SCORES_ALONE
 
+LOWERED = "decodery_samplers.lowerings"
 HERE = "decodery_samplers.shaping"
 
 
@@ -40,6 +41,7 @@ def shaping() -> list[StepSpec]:
             summary="a temperature between t - range and t + range, the higher the more even the row is",
             reference="https://arxiv.org/abs/2309.02772",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}:dynamic_temperature",
         ),
         StepSpec(
             name="quadratic",
@@ -50,6 +52,7 @@ def shaping() -> list[StepSpec]:
             reference="https://github.com/oobabooga/text-generation-webui/pull/5403",
             # A curve above 3 lifts near rivals over the best token.
             traits=SCORES_ALONE,
+            lowering=f"{LOWERED}:quadratic_",
         ),
         StepSpec(
             name="skew",

@@ -8,6 +8,7 @@ from decodery.contracts.specs import StepSpec
 from .traits import READS_TEXT, SCORES_ALONE
 from .types import Biases, Text, Tokens
 
+LOWERED = "decodery_samplers.lowerings"
 HERE = "decodery_samplers.text"
 
 
@@ -52,6 +53,7 @@ def text() -> list[StepSpec]:
             reference="https://platform.openai.com/docs/api-reference/chat/create",
             wants=frozenset({"tokenizer"}),
             traits=READS_TEXT,
+            lowering=f"{LOWERED}:logit_bias",
         ),
         StepSpec(
             name="banned_tokens",
@@ -62,6 +64,7 @@ def text() -> list[StepSpec]:
             reference="https://docs.vllm.ai",
             wants=frozenset({"tokenizer"}),
             traits=READS_TEXT,
+            lowering=f"{LOWERED}:banned_tokens",
         ),
         StepSpec(
             name="allowed_tokens",
@@ -72,6 +75,7 @@ def text() -> list[StepSpec]:
             reference="https://docs.vllm.ai",
             wants=frozenset({"tokenizer"}),
             traits=SCORES_ALONE,
+            lowering=f"{LOWERED}:allowed_tokens",
         ),
         StepSpec(
             name="thinking_budget",

@@ -9,10 +9,12 @@ from .ngrams import Ngrams
 from .sequences import Sequences
 
 
-def repetition_penalty(params: p.RepetitionPenaltyParams, facts: LoweringFacts) -> Edit | tuple[()]:
-    """Nothing at 1."""
+def repetition_penalty(params: p.RepetitionPenaltyParams, facts: LoweringFacts) -> Edit | tuple[()] | None:
+    """Nothing at 1; with a slope a token's number depends on where it stands, which is the step's own affair."""
     if params.penalty == 1:
         return ()
+    if params.slope != 1:
+        return None
     seen = Seen(params.penalty, params.window, params.scope, padding=facts.padding)
     return Edit(seen, "scale_by_sign")
 

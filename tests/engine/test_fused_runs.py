@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from decodery import Decoder, Generation, Pipeline
-from decodery.contracts.errors import BadRow
+from decodery.contracts.errors import BadRow, UnknownName
+from decodery.engine.planned import Planned, planned
+from decodery.host.registry import Host
+from decodery.kernels.table import table
 from decodery.testing import TableModel
 
 CHAIN = (
@@ -21,6 +24,7 @@ CHAIN = (
     .with_strategy("sample")
     .stop("max_new_tokens", 30)
 )
+BACKENDS = [entry.name for entry in table(Host()) if entry.backend is not None]
 PROMPTS = [[1, 2, 3], [4, 5, 6, 7, 8], [9]]
 
 
@@ -79,3 +83,54 @@ def test_a_stop_rule_of_ones_own_is_shown_processed_scores(monkeypatch: pytest.M
         return torch.isinf(scores).any(-1)
 
     assert [len(row) for row in generate(CHAIN.stop(when_cut), "torch", monkeypatch).tokens] == [1, 1, 1]
+
+
+def test_a_plan_says_what_is_fused_and_why_not_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DECODERY_KERNELS", "torch")
+    sampling, greedy = CHAIN, CHAIN.with_strategy("greedy")
+
+    def plan(pipe: Pipeline) -> Planned:
+        return planned(pipe.processors, pipe.effective_strategy, pipe.host)
+
+    names = ("repetition_penalty", "temperature", "top_k", "top_p")
+    assert plan(sampling) == Planned((), names, "torch", ())
+    forced = plan(sampling.add("forced_bos", 3, at=1))
+    assert forced.dense == ("repetition_penalty", "forced_bos")
+    assert forced.opaque == "forced_bos does not say what it does to the scores"
+    late = plan(sampling.add("suppress_tokens", [4]))
+    assert (late.fused, late.reasons) == ((), ("torch: nothing is cut, so every token is a candidate",))
+    assert plan(greedy.add("typical_p", 0.9)).reasons == ("'typical' may cut the best token itself",)
+    monkeypatch.setenv("DECODERY_KERNELS", "reference")
+    assert plan(sampling).backend == "reference"
+    monkeypatch.setenv("DECODERY_KERNELS", "quick")
+    with pytest.raises(UnknownName, match="quick"):
+        plan(sampling)
+
+
+def test_fused_steps_need_one_temporary_as_large_as_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, vocab = 8, 262_144
+    logits = torch.randn(rows, vocab, generator=torch.Generator().manual_seed(1)) * 4
+    x = torch.randint(0, vocab, (rows, 16))
+    for chain in (CHAIN, Pipeline().add("temperature", 0.6).add("top_p", 0.5).with_strategy("sample")):
+        for backend in BACKENDS:
+            monkeypatch.setenv("DECODERY_KERNELS", backend)
+            for pipe in (chain.compat("hf"), chain):
+                bound = pipe.bind(x, seed=1)
+                bound.pick(x, logits)  # what is kept for the run is made now
+                with torch.profiler.profile(profile_memory=True) as seen:
+                    fresh = pipe.bind(x, seed=1)
+                    fresh.pick(x, logits)
+                assert fresh.plan.fallbacks == 0
+                most, size = peak(seen), rows * vocab * 4
+                assert most < 1.3 * size + vocab * 8  # and one row of random numbers
+                assert chain is not CHAIN or most > size, "edits need a copy: was nothing measured?"
+
+
+def peak(seen: Any) -> int:
+    """The most bytes that were held at once."""
+    held = most = 0
+    for event in sorted(seen.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most

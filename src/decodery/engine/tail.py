@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from ..contracts.lowering import Edit, Fixed, Map, Seen, Truncation
+from ..contracts.lowering import Edit, Fixed, Lowered, Map, Seen, Truncation
 from ..kernels.history import NewestTokens, SeenTokens
-from .apply import BoundStep, View
+from .apply import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,14 @@ class Tail:
     chain_begin: int | None
 
 
-def find_tail(steps: Sequence[BoundStep]) -> Tail:
+class Described(Protocol):
+    """A step as the planner sees it."""
+
+    @property
+    def lowered(self) -> tuple[Lowered, ...] | None: ...
+
+
+def find_tail(steps: Sequence[Described]) -> Tail:
     """The longest tail of the form (edit | map)* (map | truncation)*. An edit after a truncation ends it, and so does
     an opaque step: what comes before is dense."""
     parts: list[tuple[int, Any]] = []

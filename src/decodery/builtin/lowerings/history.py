@@ -10,7 +10,7 @@ from .sequences import Sequences
 
 
 def repetition_penalty(params: p.RepetitionPenaltyParams, facts: LoweringFacts) -> Edit | tuple[()] | None:
-    """Nothing at 1; with a slope the step itself, since two penalties are at work."""
+    """Nothing at 1; with a slope a token's number depends on where it stands, which is the step's own affair."""
     if params.penalty == 1:
         return ()
     if params.slope != 1:

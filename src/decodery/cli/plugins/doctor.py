@@ -26,8 +26,23 @@ def doctor(trace: bool, as_json: bool) -> int:
         if any(each.trace for each in reports) and not trace:
             console.say("\n--trace shows the tracebacks")
         mention_selection(console)
+        tell_kernels(console, host)
     tell_unknown(console, host)
     return int(any(each.state == "broken" for each in reports))
+
+
+def tell_kernels(console: Console, host: Host) -> None:
+    """Every backend, the fastest first, and why one cannot be used."""
+    from ...kernels.table import OURS, VARIABLE, table, wanted  # noqa: PLC0415  # brings torch
+
+    console.line()
+    for entry in table(host):
+        console.line(f"kernels {entry.name}: {entry.problem or 'ok'}")
+    absent = sorted(OURS - {info.id for info in host.installed()})
+    if absent:
+        console.line(f"faster kernels, not installed: {', '.join(absent)}")
+    if wanted():
+        console.say(f"{VARIABLE}={wanted()!r} chooses among them")
 
 
 def reported(report: PluginReport, trace: bool = True) -> dict[str, Any]:

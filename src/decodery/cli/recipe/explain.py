@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...host.registry import Host
 from ...recipe.recipe import examine
@@ -14,6 +14,9 @@ from ...recipe.tools.explain import Explanation, Origin, Part, Value
 from ...recipe.tools.explain import explain as explained
 from ..console import Console
 from .reading import found, label
+
+if TYPE_CHECKING:
+    from ...engine.planned import Planned
 
 Row = tuple[str, str, str]
 """What, its value, where it came from."""
@@ -24,16 +27,34 @@ def explain(file: str, overrides: Sequence[str], as_json: bool) -> int:
     console, host = Console(), Host()
     examined = examine(found(file, host), overrides, host)
     explanation, recipe = explained(examined), examined.result()
+    from ...engine.planned import planned  # noqa: PLC0415  # brings torch, which the other commands do without
+
+    plan = planned(recipe.processors, recipe.strategy, host)
     if as_json:
         data = {"file": label(file), "name": recipe.name, "fingerprint": recipe.fingerprint}
-        console.line(json.dumps({**data, **_as_data(explanation)}))
+        console.line(json.dumps({**data, **_as_data(explanation), "plan": dataclasses.asdict(plan)}))
         return 0
     console.line(f"{shown(label(file))}  (fingerprint {recipe.fingerprint[:12]})", "bold")
     for heading, rows in _sections(explanation):
         console.line()
         console.line(heading, "underline")
         _print(console, rows)
+    console.line()
+    console.line("plan", "underline")
+    for line in _plan_lines(plan):
+        console.line(f"  {line}")
     return 0
+
+
+def _plan_lines(plan: Planned) -> Iterator[str]:
+    if plan.dense:
+        yield f"dense: {', '.join(plan.dense)}" + (f" ({plan.opaque})" if plan.opaque else "")
+    yield (
+        f"fused: {', '.join((*plan.fused, 'the draw'))}" if plan.backend != "reference" else "fused: nothing"
+    )
+    yield f"kernels: {plan.backend}"
+    for reason in plan.reasons:
+        yield f"not faster: {reason}"
 
 
 def _as_data(explanation: Explanation) -> dict[str, Any]:

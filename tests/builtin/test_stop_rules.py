@@ -259,3 +259,10 @@ def test_stop_strings_without_a_tokenizer_are_refused(build):
         InvalidInput, match=r"'stop'.*without a tokenizer\n.*tokenizer=\.\.\.\), or stop_token_ids"
     ):
         build("stop_strings", {"strings": "stop"}, tokenizer=None)
+
+
+def test_stop_ids_outside_the_vocabulary_are_named_where_scores_tell_it(build):
+    rule, ids = build("stop_token_ids", {"ids": [4, 12, 19]}), torch.tensor([[4]])
+    with pytest.raises(InvalidInput, match=r"stop_token_ids: the token ids \[12, 19\] .* vocabulary of 12"):
+        rule(ids, NO_SCORES)
+    assert rule(ids, torch.empty(1, 0)).tolist() == [True]

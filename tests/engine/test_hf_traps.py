@@ -16,6 +16,10 @@ from transformers.generation import stopping_criteria as hf_stop
 
 from decodery import Decoder, Pipeline
 from decodery.contracts.errors import InvalidInput, PluginError
+from decodery.contracts.params import param_values
+from decodery.contracts.specs import resolve
+from decodery.contracts.steps import fill
+from decodery.host.registry import Host
 from decodery.testing import ScriptedModel, TableModel
 
 V, EOS = 30, 2
@@ -183,12 +187,10 @@ def test_ids_are_int64_whatever_the_caller_has() -> None:
         ("sequence_bias", {"pairs": [[[V, 1], 1.0], [[V + 7], 2.0]]}),
         ("forced_eos", {"token_ids": [V, V + 7]}),
         ("prefix_allowed_tokens", {"fn": lambda prompt, ids: [1, V, V + 7]}),
-        ("stop_token_ids", {"ids": [4, V, V + 7]}),
     ],
 )
 def test_ids_outside_the_vocabulary_are_named(step: str, values: Any) -> None:
-    pipe = Pipeline()
-    pipe = pipe.stop(step, **values) if step == "stop_token_ids" else pipe.add(step, **values)
+    pipe = Pipeline().add(step, **values)
     with pytest.raises(InvalidInput, match=rf"{step}.*\[{V}, {V + 7}\].*vocabulary of {V}"):
         table(pipe.stop("max_new_tokens", 3)).generate([[1]])
 
@@ -333,8 +335,9 @@ ON_META = {
 @pytest.mark.parametrize("step", ON_META)
 def test_a_step_works_where_the_scores_are(step: str) -> None:
     """Built on one device and called on another: tensors on `meta` refuse to meet those of the CPU."""
-    pipe = Pipeline().add(step, **ON_META[step])
-    pipe(torch.tensor([[1, 2]]), torch.zeros(1, V))
-    moved = pipe._plan.processors[0].instances[0]
+    spec = Host("").step(step)[1]
+    facts = dict.fromkeys(spec.needs)  # padding alone, of which there is none
+    moved = resolve(spec.factory, step)(**param_values(fill(spec, ON_META[step])), **facts)
+    moved(torch.tensor([[1, 2]]), torch.zeros(1, V))
     got = moved(torch.ones(1, 3, dtype=torch.int64, device="meta"), torch.zeros(1, V, device="meta"))
     assert got.device.type == "meta"

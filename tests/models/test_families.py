@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+import zoo_more
+import zoo_state
 from families import ALONE, FAMILIES, ONE_LINE, Family, Truth
 from test_sessions import IDS, same
 
@@ -102,3 +104,29 @@ def greedy(truth: Truth, prompt: list[int], count: int = NEW) -> list[int]:
 def relative(logits: torch.Tensor) -> torch.Tensor:
     """Log-probabilities: some models return those, and they decode alike."""
     return logits.log_softmax(-1)
+
+
+def test_a_state_that_is_not_looked_at_is_found_out_whichever_way_it_is_passed() -> None:
+    model = zoo_state.ForgetfulState()
+    decode = Decoder(model, host=HOST)
+    assert decode.report.adapter == "stateless"
+    assert "steps with it are not those of the whole context" in decode.report.warnings[0]
+    assert decode.generate(PROMPTS, max_new_tokens=NEW).tokens == [greedy(model.plain, p) for p in PROMPTS]
+
+
+def test_what_makes_the_first_state_is_asked_for_by_name() -> None:
+    decode = Decoder(zoo_state.ObjectCache(), host=HOST)
+    assert decode.report.adapter == "stateless"
+    assert "adapter={'state': lambda batch: MyCache(batch)}" in decode.report.warnings[0]
+
+
+def test_rows_of_one_row_models_go_back_each_by_its_own_count() -> None:
+    model = zoo_more.Rwkv()
+    session = Decoder(model, host=HOST).model.open(2, 12)
+    session.prefill(IDS[:2, :6])
+    session.rewind(torch.tensor([3, 1]))
+    step = session.step(IDS[:2, 8:9])
+    for row, kept in enumerate((3, 5)):
+        ids = torch.cat([IDS[row : row + 1, :kept], IDS[row : row + 1, 8:9]], dim=1)
+        same(relative(step[row]), relative(model.plain(ids)[0, -1:]))
+    session.close()

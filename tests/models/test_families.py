@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+import zoo
+import zoo_more
+import zoo_state
 from families import ALONE, FAMILIES, ONE_LINE, Family, Truth
 from test_sessions import IDS, same
 
@@ -102,3 +105,68 @@ def greedy(truth: Truth, prompt: list[int], count: int = NEW) -> list[int]:
 def relative(logits: torch.Tensor) -> torch.Tensor:
     """Log-probabilities: some models return those, and they decode alike."""
     return logits.log_softmax(-1)
+
+
+def test_a_state_that_is_not_looked_at_is_found_out_whichever_way_it_is_passed() -> None:
+    model = zoo_state.ForgetfulState()
+    decode = Decoder(model, host=HOST)
+    assert decode.report.adapter == "stateless"
+    assert "steps with it are not those of the whole context" in decode.report.warnings[0]
+    assert decode.generate(PROMPTS, max_new_tokens=NEW).tokens == [greedy(model.plain, p) for p in PROMPTS]
+
+
+def test_what_makes_the_first_state_is_asked_for_by_name() -> None:
+    decode = Decoder(zoo_state.ObjectCache(), host=HOST)
+    assert decode.report.adapter == "stateless"
+    assert "adapter={'state': lambda batch: MyCache(batch)}" in decode.report.warnings[0]
+
+
+def test_rows_of_one_row_models_go_back_each_by_its_own_count() -> None:
+    model = zoo_more.Rwkv()
+    session = Decoder(model, host=HOST).model.open(2, 12)
+    session.prefill(IDS[:2, :6])
+    session.rewind(torch.tensor([3, 1]))
+    step = session.step(IDS[:2, 8:9])
+    for row, kept in enumerate((3, 5)):
+        ids = torch.cat([IDS[row : row + 1, :kept], IDS[row : row + 1, 8:9]], dim=1)
+        same(relative(step[row]), relative(model.plain(ids)[0, -1:]))
+    session.close()
+
+
+def test_a_row_that_is_repeated_gets_a_deep_copy_of_a_state_that_is_written_in_place() -> None:
+    class OneRow(zoo_state.RetNet):
+        def forward(self, tokens: torch.Tensor, incremental_state: Any = None) -> torch.Tensor:
+            if len(tokens) != 1:
+                raise ValueError("one row")
+            return super().forward(tokens, incremental_state)
+
+    model = OneRow()
+    decode = Decoder(model, host=HOST)
+    assert (decode.report.adapter, decode.report.compared) == ("rows", 10)
+    session = decode.model.open(1, 12)
+    session.prefill(IDS[:1, :4])
+    session.select(torch.tensor([0, 0, 0]))
+    session.step(IDS[:, 4:5])
+    rows = torch.cat([IDS[:1, :4].expand(3, -1), IDS[:, 4:6]], dim=1)
+    same(relative(session.step(IDS[:, 5:6])), relative(model.plain(rows)[:, 5:6]))
+    session.close()
+
+
+def test_a_counter_that_the_reset_forgets_is_taken_back_before_a_replay() -> None:
+    model = zoo_more.HalfReset()
+    decode = Decoder(model, adapter={"name": "flag", "verify": False}, host=HOST)
+    assert decode.model.facts.capabilities.rewind_by == "replay"
+    session = decode.model.open(2, 12)
+    session.prefill(IDS[:2, :5])
+    session.rewind(torch.tensor([2, 2]))
+    same(session.step(IDS[:2, 3:4]), zoo.Body.plain(model, IDS[:2, :4])[:, 3:4].detach())
+    session.close()
+    assert model.current_pos == 0
+
+
+def test_ids_of_a_padded_vocabulary_have_no_logits() -> None:
+    decode = Decoder(zoo_more.Padded(), {"recipe": 1, "strategy": "sample"}, host=HOST)
+    assert decode.model.facts.vocab_size == zoo.VOCAB - 5
+    assert decode.report.warnings == ()
+    gen = decode.generate([[1]], n=20, seed=1, max_new_tokens=10)
+    assert max(token for row in gen.tokens for token in row) < zoo.VOCAB - 5

@@ -1,8 +1,26 @@
-"""`make bench`: every benchmark, one line a comparison."""
+"""`make bench`: every benchmark, one line a comparison. `python -m benchmarks [NAME ...] [--table FILE]`."""
 
 from __future__ import annotations
 
-from . import sampling_step, whole_run
+import argparse
+from pathlib import Path
 
-for benchmark in (sampling_step, whole_run):
-    benchmark.run()
+import torch
+
+from . import edits, history, page, sampling_step, whole_run
+
+ALL = {"sampling_step": sampling_step, "edits": edits, "history": history, "whole_run": whole_run}
+
+parser = argparse.ArgumentParser(prog="python -m benchmarks")
+parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; all of them")
+parser.add_argument("--table", type=Path, help="write the table into this page")
+arguments = parser.parse_args()
+torch.set_num_threads(1)
+found = []
+for name, benchmark in ALL.items():
+    if not arguments.names or name in arguments.names:
+        for comparison in benchmark.run():
+            print(page.line(comparison), flush=True)
+            found.append(comparison)
+if arguments.table:
+    page.write(arguments.table, found)

@@ -2,9 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from decodery.host.registry import Host
+from decodery.kernels.table import VARIABLE, table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds a step of each side; `least` is what `ratio` should reach (None: no target)."""
+
+    title: str
+    side: str
+    ours: float
+    peer_name: str
+    peer: float
+    least: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How many times the peer's speed ours is."""
+        return self.peer / self.ours
+
+
+def backends() -> list[str]:
+    """The CPU's backends by name, torch first."""
+    found = [e.name.rpartition("/")[2] for e in table(Host()) if e.backend and "cpu" in e.backend.devices]
+    return sorted(found, key=lambda name: name != "torch")
+
+
+@contextmanager
+def using(backend: str) -> Iterator[None]:
+    """What is bound inside gets this backend."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = backend
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -20,8 +63,21 @@ def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def report(title: str, times: dict[str, float], peer: str, unit: float = 1e6) -> None:
-    """One line: each side in microseconds, and how many times the peer's speed ours is."""
-    ours = next(name for name in times if name != peer)
-    figures = ", ".join(f"{name} {value * unit:,.0f}" for name, value in times.items())
-    print(f"{title}: {figures} us -> {times[peer] / times[ours]:.2f} x")
+def compare(
+    title: str,
+    side: str,
+    ours: Callable[[], object],
+    peer_name: str,
+    peer: Callable[[], object],
+    least: float | None,
+    rounds: int,
+    calls: int = 5,
+) -> Comparison:
+    """Ours `calls` times for each call of the peer: a short step's time is the median of more."""
+
+    def several() -> None:
+        for _ in range(calls):
+            ours()
+
+    times = medians({"ours": several, "peer": peer}, rounds)
+    return Comparison(title, side, times["ours"] / calls, peer_name, times["peer"], least)

@@ -1,20 +1,23 @@
-"""Whole runs on the same tiny Llama: `Decoder.generate` against transformers' `generate`, microseconds a token."""
+"""Whole runs on one tiny Llama: `Decoder.generate` against transformers' `generate` and the bare forward."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 from decodery import Decoder, Pipeline
 
-from .measure import medians, report
+from .measure import Comparison, backends, medians, using
 
 TOKENS = 64
+PROMPT = torch.arange(1, 17).unsqueeze(0)
 
 
-def run(rounds: int = 9) -> None:
-    """Greedy and a sampling chain with `compat: hf`; equal tokens are checked before timing."""
-    torch.set_num_threads(1)
+def run(rounds: int = 15) -> Iterator[Comparison]:
+    """Greedy and a sampling chain with `compat: hf`, a token; equal tokens are checked before timing."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=32_000,
@@ -26,28 +29,48 @@ def run(rounds: int = 9) -> None:
         pad_token_id=0,
     )
     model = LlamaForCausalLM(config).eval()
-    prompt = torch.arange(1, 17).unsqueeze(0)
     base = Pipeline().compat("hf").stop("max_new_tokens", TOKENS)
     chain = base.add("repetition_penalty", 1.1).add("temperature", 0.8).add("top_k", 50).add("top_p", 0.95)
-    settings = {
-        "greedy": (base, {"do_sample": False}),
-        "sampling": (
-            chain.with_strategy("sample"),
-            {"do_sample": True, "repetition_penalty": 1.1, "temperature": 0.8, "top_k": 50, "top_p": 0.95},
-        ),
-    }
-    for name, (pipe, arguments) in settings.items():
-        decoder = Decoder(model, pipe)
+    sampling = {"do_sample": True, "repetition_penalty": 1.1, "temperature": 0.8, "top_k": 50, "top_p": 0.95}
+    yield from _against_generate("greedy run", model, base, {"do_sample": False}, rounds)
+    yield from _against_generate("sampling run", model, chain.with_strategy("sample"), sampling, rounds)
 
-        def ours(decoder: Decoder = decoder) -> list[int]:
-            torch.manual_seed(1)
-            return decoder.generate(prompt).tokens[0]
 
-        def theirs(arguments: dict[str, object] = arguments) -> list[int]:
-            torch.manual_seed(1)
-            return model.generate(prompt, max_new_tokens=TOKENS, **arguments)[0, 16:].tolist()
+def _against_generate(
+    title: str, model: Any, pipe: Pipeline, arguments: dict[str, Any], rounds: int
+) -> Iterator[Comparison]:
+    def theirs() -> list[int]:
+        torch.manual_seed(1)
+        return model.generate(PROMPT, max_new_tokens=TOKENS, **arguments)[0, 16:].tolist()  # type: ignore[no-any-return]
 
-        if ours() != theirs():
-            raise SystemExit(f"{name}: the tokens are not transformers'")
-        times = medians({"decodery": ours, "transformers": theirs}, rounds)
-        report(f"run, {name}, a token", times, "transformers", unit=1e6 / TOKENS)
+    for backend in backends():
+        with using(backend):
+            decoder = Decoder(model, pipe)
+
+            def ours(decoder: Decoder = decoder) -> list[int]:
+                torch.manual_seed(1)
+                return decoder.generate(PROMPT).tokens[0]
+
+            tokens = ours()
+            if tokens != theirs():
+                raise SystemExit(f"{title}: the tokens are not transformers'")
+
+            def bare(tokens: list[int] = tokens) -> None:
+                _forwards(model, tokens)
+
+            times = medians({"ours": ours, "theirs": theirs, "bare": bare}, rounds)
+        each = {name: seconds / TOKENS for name, seconds in times.items()}
+        least = {"torch": 1.9, "native": 2.5}.get(backend) if "sampling" in title else None
+        yield Comparison(f"{title}, a token", backend, each["ours"], "generate", each["theirs"], least)
+        if "greedy" in title:
+            overhead, peer = each["ours"] - each["bare"], each["theirs"] - each["bare"]
+            yield Comparison(f"{title}, beyond the bare forward", backend, overhead, "generate", peer, 3.0)
+
+
+@torch.inference_mode()
+def _forwards(model: Any, tokens: list[int]) -> None:
+    """The model's own work for these tokens, and nothing else."""
+    cache = DynamicCache(config=model.config)
+    model(PROMPT, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    for token in tokens[:-1]:
+        model(torch.tensor([[token]]), past_key_values=cache, use_cache=True, logits_to_keep=1)

@@ -121,9 +121,10 @@ def test_fused_steps_need_one_temporary_as_large_as_the_scores(monkeypatch: pyte
                     fresh = pipe.bind(x, seed=1)
                     fresh.pick(x, logits)
                 assert fresh.plan.fallbacks == 0
+                del fresh  # or the next one's memory would be this one's
                 most, size = peak(seen), rows * vocab * 4
                 assert most < 1.3 * size + vocab * 8  # and one row of random numbers
-                assert chain is not CHAIN or most > size, "edits need a copy: was nothing measured?"
+                assert chain is not CHAIN or most >= size, "edits need a copy: was nothing measured?"
 
 
 def peak(seen: Any) -> int:

@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The C++ kernels are the one part that needs a compiler, and nothing needs them.
+NATIVE := plugins/decodery-native
+PLUGINS := $(filter-out $(NATIVE),$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PROMPT ?= Once upon a time there was
 
 .PHONY: demo test check test-all docs bench clean
@@ -14,8 +18,8 @@ help:
 $(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (torch is the bulk of it) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-e '.[dev]' $(patsubst %/pyproject.toml,-e ./%,$(wildcard plugins/*/pyproject.toml))
+	@$(PIP) -e '.[dev]' $(patsubst %,-e ./%,$(PLUGINS))
+	@$(PIP) --no-deps ./$(NATIVE) 2> $(VENV)/native.log || echo "no C++ kernels (see $(VENV)/native.log): decodery works without them" >&2
 	@touch $@
 
 # One prompt, three recipes: greedy loops, sampling wanders, a repetition penalty stops the loop.
@@ -38,7 +42,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 docs: $(READY)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@$(PIP) -e '.[docs]'
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench: $(READY)

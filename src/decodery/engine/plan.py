@@ -35,7 +35,7 @@ class Plan:
         self._tail = Tail(len(self.processors), (), (), len(self.processors))
         self._edits: list[BoundEdit] = []
         self._fused: Fused | None = None
-        self._draw = "custom"
+        self._draw, self._place = "custom", "cpu"
         self._undecided = 0
 
     def fuse(
@@ -48,7 +48,7 @@ class Plan:
         if draw == "custom":
             self.choice = Choice(None, ("the strategy draws in its own way",))
             return self
-        greedy = draw == "argmax"
+        greedy, self._place = draw == "argmax", device.type
         self._tail = find_tail(self.processors)
         self.choice = choose(host, device.type, None if greedy else self._tail.chain)
         refusal = cannot_fuse(self._tail) if greedy else ""
@@ -74,6 +74,8 @@ class Plan:
         The steps before the fused ones are called once either way.
         """
         logits = logits.detach() if logits.requires_grad else logits
+        if logits.device.type != self._place:  # a caller's own loop, whose tensors may be anywhere
+            return None, self(view, logits)
         if self._fused is None or logits.dtype == torch.float64 or not isinstance(rng, RowRng | TorchRng):
             scores = self(view, logits)
             return self._dense_draw(scores, rng), scores

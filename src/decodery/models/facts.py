@@ -110,11 +110,12 @@ def window_of(model: object) -> int | None:
 
 
 def device_of(model: object, options: Options) -> torch.device:
-    """Where ids have to be: told > the first parameter or buffer > the CPU."""
+    """Where ids have to be: told > the first parameter or buffer > the CPU. Weights that are offloaded are nowhere."""
     told = options.get("device")
     if told is not None:
         return torch.device(told)
-    return next((tensor.device for tensor in _tensors(model)), torch.device("cpu"))
+    places = (tensor.device for tensor in _tensors(model))
+    return next((place for place in places if place.type != "meta"), torch.device("cpu"))
 
 
 def dtype_of(model: object) -> torch.dtype:

@@ -15,13 +15,23 @@ from tokenizers import Tokenizer
 from decodery_demo.model import DemoConfig, DemoModel
 
 WEIGHTS = "demo.safetensors"
+DRAFT_WEIGHTS = "draft.safetensors"
 TOKENIZER = "tokenizer.json"
 
 
 def load() -> tuple[DemoModel, Tokenizer]:
     """The trained model, in fp32 on the CPU and in eval mode, and its tokenizer."""
+    return _from_package(WEIGHTS)
+
+
+def load_draft() -> tuple[DemoModel, Tokenizer]:
+    """The small model that drafts for the other one, and the tokenizer that both share."""
+    return _from_package(DRAFT_WEIGHTS)
+
+
+def _from_package(weights: str) -> tuple[DemoModel, Tokenizer]:
     package = resources.files("decodery_demo")
-    with resources.as_file(package / WEIGHTS) as path:
+    with resources.as_file(package / weights) as path:
         model = load_model(path)
     return model, Tokenizer.from_str((package / TOKENIZER).read_text(encoding="utf-8"))
 

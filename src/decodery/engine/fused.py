@@ -84,10 +84,14 @@ class Fused:
                 with torch.inference_mode(False):
                     self._scratch = torch.empty(scores.shape)
             work = self._scratch.copy_(scores)
-        change = getattr(self._backend, "edit", edit)
+        own = getattr(self._backend, "edit", None)
         for part in self._edits:
             if isinstance(part, BoundEdit):
-                change(work, *part.touched(view), part.mode)
+                ids, values = part.touched(view)
+                if own is not None:
+                    own(work, ids, values, part.mode)
+                else:
+                    edit(work, ids, values, part.mode, clean=part.clean(work.shape[1]))
             elif part.kind == "temperature":
                 value = part.value.unsqueeze(-1) if isinstance(part.value, Tensor) else part.value
                 work.div_(value)

@@ -88,6 +88,11 @@ class BoundEdit:
         found: tuple[Tensor, Tensor] = source.edits(view.input_ids, view.lengths)
         return found
 
+    def clean(self, vocab: int) -> bool:
+        """Whether what was touched has neither an empty slot nor an id outside the vocabulary."""
+        known = getattr(self._source, "clean", None)
+        return known is not None and bool(known(vocab))
+
     def observe(self, tokens: Tensor, active: Tensor) -> None:
         if self._begun:
             self._source.observe(tokens, active)
@@ -108,6 +113,9 @@ class _FixedTokens:
         table = dict(zip(fixed.ids, values, strict=True))
         self._ids = torch.tensor([list(table)], dtype=torch.int64)
         self._values = torch.tensor([list(table.values())], dtype=torch.float32)
+
+    def clean(self, vocab: int) -> bool:
+        return self.greatest < vocab
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._ids, self._values

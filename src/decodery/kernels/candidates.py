@@ -79,7 +79,9 @@ def best_of(scores: Tensor, window: int) -> Candidates:
         return Candidates(values, ids, None, flagged, whole=window >= vocab)
     body = torch.unflatten(scores[:, : blocks * block], 1, (blocks, block))  # (R, V) -> (R, N, b)
     chosen = body.amax(-1).topk(window, dim=-1).indices  # (R, N, b) -> (R, N) -> (R, K)
-    if vocab == blocks * block:
+    if rows == 1:
+        inside = body[0].index_select(0, chosen[0])  # (N, b) -> (K, b)
+    elif vocab == blocks * block:
         first = torch.arange(0, rows * blocks, blocks, device=scores.device).unsqueeze(1)  # (R,) -> (R, 1)
         inside = scores.view(rows * blocks, block).index_select(0, (chosen + first).view(-1))
     else:
@@ -88,8 +90,10 @@ def best_of(scores: Tensor, window: int) -> Candidates:
     if vocab > blocks * block:
         inside = torch.cat((inside, scores[:, blocks * block :]), dim=1)  # the tail belongs to no block
     values, places = inside.topk(window, dim=-1)  # -> (R, K)
-    in_body = places < window * block
-    ids = chosen.gather(-1, (places // block).clamp_(max=window - 1)) * block + places % block
-    if vocab > blocks * block:
+    if vocab == blocks * block:
+        ids = chosen.gather(-1, places // block) * block + places % block
+    else:
+        in_body = places < window * block
+        ids = chosen.gather(-1, (places // block).clamp_(max=window - 1)) * block + places % block
         ids = torch.where(in_body, ids, places - window * block + blocks * block)
     return Candidates(values, ids, None, flagged, whole=False)

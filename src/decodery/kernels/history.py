@@ -34,6 +34,7 @@ class SeenTokens:
         self._prompts: list[int] = prompt_lengths.tolist()
         self._padding: list[int] | None = None if seen.padding is None else seen.padding.tolist()
         self._rows: list[_Row] = []
+        self._bounds = (0, 0)  # the least and the greatest id that ever came
         self._buffer = torch.empty(0, 0, dtype=torch.int64)
         self._widths: list[int] = []
         self._values = torch.tensor([[seen.value]])
@@ -54,6 +55,7 @@ class SeenTokens:
             row.counts[token] += 1
             if row.counts[token] == 1:
                 self._put(place, token)
+                self._bounds = (min(self._bounds[0], token), max(self._bounds[1], token))
 
     def select(self, rows: Tensor) -> None:
         places: list[int] = rows.tolist()
@@ -101,8 +103,15 @@ class SeenTokens:
             begin = max(begin, self._prompts[place])
         return text[begin:end]
 
+    def clean(self, vocab: int) -> bool:
+        """Whether `edits` has neither an empty slot nor an id outside the vocabulary."""
+        least, most = self._bounds
+        return least >= 0 and most < vocab and min(self._widths, default=0) == max(self._widths, default=0)
+
     def _fill(self) -> None:
         self._widths = [len(row.counts) for row in self._rows]
+        came = [token for row in self._rows for token in row.counts]
+        self._bounds = (min(came, default=0), max(came, default=0))
         capacity = 2 * max(self._widths, default=0) + 64
         self._buffer = torch.full((len(self._rows), capacity), -1, dtype=torch.int64)
         for place, row in enumerate(self._rows):

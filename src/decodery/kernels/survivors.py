@@ -16,7 +16,8 @@ def inverse_cdf(found: Candidates, uniform: Tensor) -> tuple[Tensor, Tensor]:
     which zeros are skipped differs, so that a flag means unsure survivors.
     """
     ids, order = found.ids.sort(dim=-1)
-    weights = found.weights().gather(-1, order)
+    unordered = found.weights()
+    weights = unordered.gather(-1, order)
     cumulative = weights.cumsum(-1)
     total = cumulative[:, -1]
     threshold = torch.minimum(uniform * total, torch.nextafter(total, torch.zeros_like(total)))
@@ -24,7 +25,7 @@ def inverse_cdf(found: Candidates, uniform: Tensor) -> tuple[Tensor, Tensor]:
     place.clamp_(max=ids.shape[1] - 1)  # NaN rows, which are flagged
     slack = total * (certificate.LOOSE if found.loose else certificate.WEIGHT)
     if found.unsure is not None:
-        slack = slack + (found.weights() * found.unsure).sum(-1)
+        slack = slack + (unordered * found.unsure).sum(-1)
     upto = cumulative.gather(-1, place).squeeze(-1)  # (R, 1) -> (R,)
     below = upto - weights.gather(-1, place).squeeze(-1)
     return (

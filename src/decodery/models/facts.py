@@ -27,7 +27,7 @@ VOCABULARY = (
 CONTEXT = (
     "block_size", "max_seq_len", "max_seq_length", "max_position_embeddings", "n_positions", "n_ctx",
     "context_length", "context_len", "context_size", "ctx_len", "max_context_length", "context_window",
-    "max_sequence_length", "sequence_length", "seq_length", "seq_len", "max_len",
+    "max_sequence_length", "max_expected_seq_len", "sequence_length", "seq_length", "seq_len", "max_len",
 )  # fmt: skip
 WINDOW = ("sliding_window", "sliding_window_size", "window_size", "local_window_size", "attention_window")
 HEADS = (

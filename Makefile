@@ -31,10 +31,11 @@ demo: $(READY)
 	done
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -q -m ''
+	@$(PIP) -e '.[zoo]'
+	$(BIN)/python -m pytest -q -n auto -m ''
 
 check: $(READY)
 	$(BIN)/ruff check .

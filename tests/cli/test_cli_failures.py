@@ -145,7 +145,7 @@ def test_a_broken_plugin_is_one_line_of_talk_and_stops_nothing(shell, install):
 
 
 def test_an_error_of_ours_is_called_internal_and_debug_shows_its_traceback(run, monkeypatch):
-    monkeypatch.setattr("decodery.cli.plugins._info", lambda info: object())
+    monkeypatch.setattr("decodery.cli.plugins.listing.headed", lambda info: object())
     outcome = run("plugins", "list")
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err == (
@@ -197,7 +197,7 @@ def test_ctrl_c_anywhere_is_130(run, monkeypatch):
     def fail() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("decodery.cli.plugins.Host", fail)
+    monkeypatch.setattr("decodery.cli.plugins.listing.Host", fail)
     assert run("plugins", "list").code == 130
 
 
@@ -226,5 +226,5 @@ def test_every_error_class_is_printed_as_it_is(run, monkeypatch):
     def fail() -> None:
         raise DecoderyError("place: value", remedy="do this")
 
-    monkeypatch.setattr("decodery.cli.plugins.Host", fail)
+    monkeypatch.setattr("decodery.cli.plugins.listing.Host", fail)
     assert run("plugins", "list").err == "error: place: value\n  = help: do this\n"

@@ -25,7 +25,7 @@ class TopA:
 
 @hookimpl
 def provide_steps():
-    return [StepSpec("top_a", "processor", "this:TopA", params=TopA, reference="A paper, 2020",
+    return [StepSpec("top_acme", "processor", "this:TopA", params=TopA, reference="A paper, 2020",
                      summary="drops [red]weak[/red] tokens")]
 
 @hookimpl
@@ -73,7 +73,7 @@ def test_a_mistyped_name_in_the_environment_is_told(command, shell, install):
 def test_show_tells_bounds_defaults_and_reference_of_a_plugins_step(shell, install):
     site = install("acme-good", GOOD)
     out = shell("plugins", "show", "Acme_Good", PYTHONPATH=str(site)).out
-    assert "acme-good/top_a  (processor)" in out
+    assert "acme-good/top_acme  (processor)" in out
     assert "drops [red]weak[/red] tokens" in out
     assert re.search(r"a +number, >= 0, <= 1; required; also threshold", out)
     assert re.search(r"power +number; default 2\.0", out)
@@ -81,8 +81,8 @@ def test_show_tells_bounds_defaults_and_reference_of_a_plugins_step(shell, insta
     assert "reference: A paper, 2020" in out
     assert "acme-good/tiny  (model)" in out
     # A step by its bare name shows the same; the factory it points at is not imported.
-    [step] = json.loads(shell("plugins", "show", "top_a", "--json", PYTHONPATH=str(site)).out)
-    assert step["name"] == "acme-good/top_a"
+    [step] = json.loads(shell("plugins", "show", "top_acme", "--json", PYTHONPATH=str(site)).out)
+    assert step["name"] == "acme-good/top_acme"
     assert step["parameters"][0] == {
         "name": "a",
         "type": "number, >= 0, <= 1",
@@ -129,9 +129,9 @@ def test_doctor_tells_ok_broken_conflict_and_disabled_apart(shell, install):
         "acme-off": "disabled",
     }
     assert rows["decodery"]["state"] == "ok"
-    assert rows["acme-good"]["provides"] == {"steps": ["top_a"], "models": ["tiny"]}
+    assert rows["acme-good"]["provides"] == {"steps": ["top_acme"], "models": ["tiny"]}
     assert rows["acme-good"]["import_seconds"] > 0
-    assert "top_a also in acme-twin" in rows["acme-good"]["problem"]
+    assert "top_acme also in acme-twin" in rows["acme-good"]["problem"]
     assert "trace" not in rows["acme-broken"]
 
 
@@ -196,7 +196,7 @@ def test_no_plugin_leaves_one_out_of_any_command(shell, install):
     outcome = shell(*both, "plugins", "doctor", PYTHONPATH=str(site))
     assert outcome.code == 0
     assert "imported" not in outcome.out + outcome.err
-    outcome = shell(*both, "plugins", "show", "top_a", PYTHONPATH=str(site))
+    outcome = shell(*both, "plugins", "show", "top_acme", PYTHONPATH=str(site))
     assert outcome.code == 1
     assert "or one that is switched off: acme-good, acme-loud" in outcome.err
 
@@ -228,10 +228,10 @@ def test_show_of_a_plugin_tells_state_module_and_where_the_code_is(shell, instal
     assert "acme-good 1.2.3  (conflict)" in out
     assert re.search(r"module acme_good, imported in \d+ ms", out)
     assert re.search(r"source: \S+this\.py$", out, re.MULTILINE)
-    assert "acme-good: top_a also in acme-twin; tiny also in acme-twin" in out
+    assert "acme-good: top_acme also in acme-twin; tiny also in acme-twin" in out
     data = json.loads(shell("plugins", "show", "acme-good", "--json", PYTHONPATH=str(site)).out)
     assert (data["state"], data["module"], data["import_seconds"] > 0) == ("conflict", "acme_good", True)
-    assert data["conflicts"] == ["top_a also in acme-twin", "tiny also in acme-twin"]
+    assert data["conflicts"] == ["top_acme also in acme-twin", "tiny also in acme-twin"]
     assert data["provides"]["steps"][0]["factory"] == "this:TopA"
 
 

@@ -39,7 +39,7 @@ BROKEN = {
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder on sys.path, where packages can be put as pip would."""
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    monkeypatch.setenv("DECODERY_PLUGINS", "-decodery-demo,-decodery-samplers")
+    monkeypatch.setenv("DECODERY_PLUGINS", "-decodery-demo,-decodery-samplers,-decodery-native")
     return tmp_path
 
 
@@ -141,7 +141,7 @@ def test_decodery_plugins_says_who_may_come(selection: str | None, enabled: set[
 
 def test_a_plugin_that_is_switched_off_is_not_imported(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(site, "loud", "raise RuntimeError('imported')")
-    monkeypatch.setenv("DECODERY_PLUGINS", "-loud,-decodery-demo,-decodery-samplers")
+    monkeypatch.setenv("DECODERY_PLUGINS", "-loud,-decodery-demo,-decodery-samplers,-decodery-native")
     host = Host()
     with pytest.raises(UnknownName, match="switched off"):
         host.step("loud/top_x")

@@ -114,8 +114,8 @@ def device_of(model: object, options: Options) -> torch.device:
     told = options.get("device")
     if told is not None:
         return torch.device(told)
-    places = (tensor.device for tensor in _tensors(model))
-    return next((place for place in places if place.type != "meta"), torch.device("cpu"))
+    places = [tensor.device for tensor in _tensors(model)]
+    return next((place for place in places if place.type != "meta"), (*places, torch.device("cpu"))[0])
 
 
 def dtype_of(model: object) -> torch.dtype:

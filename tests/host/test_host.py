@@ -41,10 +41,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder on sys.path, where packages can be put as pip would."""
     monkeypatch.setenv("DECODERY_PLUGINS", ",".join(f"-{info.id}" for info in Host().installed()))
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-<<<<<<< HEAD
-=======
-    monkeypatch.setenv("DECODERY_PLUGINS", "-decodery-demo,-decodery-samplers,-decodery-native")
->>>>>>> kernels
     return tmp_path
 
 
@@ -146,11 +142,7 @@ def test_decodery_plugins_says_who_may_come(selection: str | None, enabled: set[
 
 def test_a_plugin_that_is_switched_off_is_not_imported(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(site, "loud", "raise RuntimeError('imported')")
-<<<<<<< HEAD
     monkeypatch.setenv("DECODERY_PLUGINS", f"-loud,{os.environ['DECODERY_PLUGINS']}")
-=======
-    monkeypatch.setenv("DECODERY_PLUGINS", "-loud,-decodery-demo,-decodery-samplers,-decodery-native")
->>>>>>> kernels
     host = Host()
     with pytest.raises(UnknownName, match="switched off"):
         host.step("loud/top_x")

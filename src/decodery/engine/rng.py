@@ -125,13 +125,31 @@ def fresh_seed() -> int:
 
 class RowRng:
     """The row generator. `row_keys`, `samples`, `steps` are (R,) int64 on one device; `steps` is read at each call,
-    and whoever writes the history advances it in place. `owner` sets the numbers of another model's run apart."""
+    and whoever writes the history advances it in place. `owner` sets the numbers of another model's run apart.
+
+    What `select` makes of the keys is worked out when a number is asked for: a beam search reorders at every token and
+    asks for none."""
 
     def __init__(self, row_keys: Tensor, samples: Tensor, steps: Tensor, owner: str = "") -> None:
-        self.row_keys, self.samples, self.steps = row_keys, samples, steps
+        self._row_keys, self._samples, self.steps = row_keys, samples, steps
+        self._waiting: list[
+            tuple[Tensor, Tensor, Tensor]
+        ] = []  # rows, copies, steps of selects to be caught up on
         self._owner = f"{owner}/" if owner else ""
         self._forks = torch.zeros_like(samples)  # how many copies of each row were made
         self._host_rows: list[tuple[int, int]] | None = None  # (key, sample) of each row
+
+    @property
+    def row_keys(self) -> Tensor:
+        """(R,) int64."""
+        self._catch_up()
+        return self._row_keys
+
+    @property
+    def samples(self) -> Tensor:
+        """(R,) int64."""
+        self._catch_up()
+        return self._samples
 
     def uniform(self, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return uniform(self.row_keys, self.samples, self.steps + ahead, self._owner + purpose)
@@ -166,17 +184,22 @@ class RowRng:
         """(R',) int64 each: the rows' keys go with them. `copies` counts earlier copies of the same row: the first
         one goes on as it was, the others get keys of their own, or forked rows would draw the same for ever.
         `steps` is the history's new counter."""
-        keys, samples, forks = self.row_keys[rows], self.samples[rows], self._forks[rows]
-        times = torch.bincount(rows, minlength=len(self.row_keys))[
-            rows
-        ]  # (R',): how often the row now stands there
-        self._forks = torch.where(copies == 0, forks + times - 1, 0)
-        fork = torch.full_like(copies, _purpose_id("fork"))
-        counter = torch.stack((steps, samples, fork, forks + copies)) & _MASK  # 4 x (R',) -> (4, R')
-        words = philox(counter, torch.stack((keys, keys >> 32)) & _MASK)
-        self.row_keys = torch.where(copies == 0, keys, words[0] | (words[1] << 32))
-        self.samples, self.steps = samples, steps
-        self._host_rows = None
+        self._waiting.append((rows, copies, steps.clone()))
+        self.steps, self._host_rows = steps, None
+
+    def _catch_up(self) -> None:
+        for rows, copies, steps in self._waiting:
+            keys, samples, forks = self._row_keys[rows], self._samples[rows], self._forks[rows]
+            times = torch.bincount(rows, minlength=len(self._row_keys))[
+                rows
+            ]  # (R',): how often the row now stands
+            self._forks = torch.where(copies == 0, forks + times - 1, 0)
+            fork = torch.full_like(copies, _purpose_id("fork"))
+            counter = torch.stack((steps, samples, fork, forks + copies)) & _MASK  # 4 x (R',) -> (4, R')
+            words = philox(counter, torch.stack((keys, keys >> 32)) & _MASK)
+            self._row_keys = torch.where(copies == 0, keys, words[0] | (words[1] << 32))
+            self._samples = samples
+        self._waiting.clear()
 
 
 class StepRng:

@@ -11,12 +11,9 @@ import contextlib
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
-from ..contracts.errors import InvalidInput
-from .console import Console
-from .messages import message
+# Everything else is imported in the functions: Ctrl-C while it loads is explained like any other.
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -50,12 +47,17 @@ def _run(argv: list[str]) -> int:
 def _explained(error: BaseException) -> int:
     """Say on stderr what happened; the exit code."""
     try:
+        from .console import Console  # noqa: PLC0415
+        from .messages import message  # noqa: PLC0415
+
         if isinstance(error, BrokenPipeError):
             _drop_stdout()
             return OK
         if isinstance(error, SystemExit):
             return error.code if isinstance(error.code, int) else FAILED if error.code else OK
         if os.environ.get("DECODERY_DEBUG"):
+            import traceback  # noqa: PLC0415
+
             traceback.print_exception(error, file=sys.stderr)
         Console().error(message(error))
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
@@ -67,6 +69,8 @@ def _explained(error: BaseException) -> int:
 def _prepare_streams() -> None:
     """A character that the output's encoding lacks is written as an escape, and stops nothing."""
     if sys.stdout is None:
+        from ..contracts.errors import InvalidInput  # noqa: PLC0415
+
         raise InvalidInput("stdout is closed: there is no place for results", remedy="redirect it to a file")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (for the rest of the process)

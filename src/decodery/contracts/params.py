@@ -18,6 +18,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from functools import cache
+from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -228,7 +229,7 @@ def _problem(path: str, detail: ErrorDetails, cls: type) -> ParamProblem:
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return ParamProblem(path, f"{name!r} is missing", f"give it a value, for example '{name}: ...'")
     message = f"{path or 'value'} = {_shown(value)}: {_lower_first(detail['msg'])}"
-    if isinstance(value, str) and "string" not in kind and _is_number(value):
+    if isinstance(value, str) and "string" not in kind and _is_number(value) and isfinite(float(value)):
         return ParamProblem(path, message, f"write {value} without quotes")
     if isinstance(value, bool):
         return ParamProblem(path, message, "write a number; true and false are not numbers here")

@@ -15,7 +15,7 @@ from .report import MAX_PROBLEMS
 S = TypeVar("S", StepSpec, StrategySpec)
 Lookup = Callable[[str], tuple[str, S]]
 
-QUALIFIED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z_][A-Za-z0-9_]*\Z")
+QUALIFIED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z_][A-Za-z0-9_-]*\Z")
 _RUN_TOGETHER = re.compile(r"([A-Za-z][A-Za-z0-9_/.-]*?)\s*[:=\s]\s*(\S.*)\Z")
 _LONGEST = 100
 

@@ -20,6 +20,9 @@ from .opening import Setting
 from .part import Part
 from .wishes import Wishes, choose_seed
 
+MOST_ROWS = 100_000
+"""Of one call: each has a cache of its own, so more than this is a mistake long before it is a lack of memory."""
+
 
 class Call:
     """The rows of the result are prompt-major: sample s of prompt p is row p * n + s.
@@ -38,6 +41,11 @@ class Call:
             )
         samples = wishes.n or getattr(use.params, "num_return_sequences", None) or 1
         rows = 1 if use.spec.ranks else samples
+        if len(prompts) * samples > MOST_ROWS:
+            raise InvalidInput(
+                f"n = {samples} for {len(prompts)} prompts is more than {MOST_ROWS:,} rows",
+                remedy="ask for fewer at once",
+            )
         origins = [
             Origin(p, s, tuple(prompt), wishes.seeds[p] if wishes.seeds is not None else self._seed)
             for p, prompt in enumerate(prompts)

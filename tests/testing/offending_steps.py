@@ -165,6 +165,13 @@ OFFENDERS = [
         {"answers_a_bool_a_row"},
     ),
     Offender(
+        "reads scores in secret",
+        rule(
+            made(lambda i, s: s.sum(-1) > -torch.inf if s.shape[-1] else s.new_ones(len(s)) < 0), "ids_only"
+        ),
+        {"looks_at_ids_alone"},
+    ),
+    Offender(
         "goes on at its limit", rule(bad.EndsLate, "stateless", "reads_history"), {"stops_at_its_limit"}
     ),
     Offender(

@@ -86,7 +86,7 @@ def stop_rules() -> list[StepSpec]:
             params=params.ConfidenceParams,
             summary="ends a row when its newest token had a probability below the threshold",
             reference="transformers.ConfidenceCriteria",
-            traits=LAST_TOKENS,
+            traits=LAST_TOKENS - {"ids_only"},
             aliases=("assistant_confidence_threshold", "ConfidenceCriteria"),
             finish_reason="confidence",
         ),

@@ -118,6 +118,11 @@ class Run(Protocol):
         ...
 
     @property
+    def padding(self) -> Tensor:
+        """(R,) int64: how many pads begin each row, none but in transformers' own layout (`rectangle`)."""
+        ...
+
+    @property
     def room(self) -> Tensor:
         """(R,) int64: how many tokens each row can still get before a stop rule or the context ends it at the latest;
         2**62 where nothing says."""

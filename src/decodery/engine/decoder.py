@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -143,8 +144,9 @@ class Decoder:
                 for _ in call.steps():
                     pass
             else:
-                for event in call.events():
-                    on_event(event)
+                with closing(call.events()) as events:
+                    for event in events:
+                        on_event(event)
         except KeyboardInterrupt:
             pass  # what was decoded by now is worth having: unfinished rows say "interrupted"
         return call.result()

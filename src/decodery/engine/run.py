@@ -87,6 +87,10 @@ class Run:
         return self._history.prompt_lengths
 
     @property
+    def padding(self) -> Tensor:
+        return self._feed.padding
+
+    @property
     def room(self) -> Tensor:
         return self._limits - self._history.lengths
 
@@ -346,9 +350,8 @@ class Run:
         if prompts is None:
             prompts = self.role_prompts.get(role)
         if prompts is None:
-            prompts = [
-                history.tokens[row, :length].tolist() for row, length in enumerate(history.host_lengths)
-            ]
+            ends = zip(self.padding.tolist(), history.host_lengths, strict=True)
+            prompts = [history.tokens[row, begin:end].tolist() for row, (begin, end) in enumerate(ends)]
         return self._opener(self, role, prompts, processors)
 
     # -- under the face ---------------------------------------------------------------------------------------

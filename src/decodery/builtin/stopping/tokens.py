@@ -31,7 +31,7 @@ class StopTokenIds:
         prompt_lengths: Tensor | None = None,
     ) -> Tensor:
         """(R, T) int64, (R, V), (R,) int64, (R,) int64 -> (R,) bool."""
-        if scores.shape[-1]:  # a caller with no scores at hand shows none
+        if scores.shape[-1]:  # a strategy that has no processed scores shows none
             check_ids("stop_token_ids", self._named, scores.shape[-1])
         self.ids = self.ids.to(input_ids.device)
         return ends_in(input_ids, lengths_of(input_ids, lengths), self.ids)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ...contracts.errors import InvalidInput
 from ...contracts.protocols import Run
 
 RELATIVE_TOP = 0.1
@@ -25,8 +26,14 @@ class DoLa:
         self.layers, self.do_sample = layers, do_sample
 
     def decode(self, run: Run) -> Iterator[None]:
-        """Raises `ModelError` for a model that does not tell its hidden states."""
+        """Raises `ModelError` for a model that does not tell its hidden states, `InvalidInput` where it has none of the
+        layers."""
         layers = premature_layers(self.layers, run.model.layers or 0, run.model.tied)
+        if not layers and run.model.layers:
+            raise InvalidInput(
+                f"dola's layers {list(self.layers)} of a model with {run.model.layers}",
+                remedy="name one below the last, or 'low' or 'high'",
+            )
         while not run.done:
             early = run.head(run.hidden(layers, newest=1)[:, :, 0]).float()  # (L, R, H) -> (L, R, V)
             scores = run.scores(contrasted(run.logits().float(), early, together=run.rectangle))

@@ -53,6 +53,10 @@ class Mix:
             tokens = run.rng.categorical(scores) if self.do_sample else scores.argmax(-1)
             run.append(tokens)
             for other in others:
+                run.finish(
+                    other.room <= 1, "context"
+                )  # a text that only one of the models can go on with is over
+            for other in others:
                 other.finish(run.finished, "done")
                 if not other.done:
                     other.append(tokens, stop=False)

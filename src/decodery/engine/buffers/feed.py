@@ -42,7 +42,7 @@ class Feed:
     ) -> None:
         lengths = history.host_lengths
         self._history = history
-        self._mask = attention_mask
+        self._mask, self._pads_are_text = attention_mask, attention_mask is not None
         self._inputs = dict(model_inputs or {})
         self._can = model.facts.capabilities
         padded = attention_mask is None and self._can.masks and len(set(lengths)) > 1
@@ -60,6 +60,13 @@ class Feed:
         # Columns the session has of each row, and how many of them are that row's own text.
         self._fed, self._good = [0] * len(lengths), [0] * len(lengths)
         self._states: States | None = None  # of layers, where a strategy looks at them
+
+    @property
+    def padding(self) -> Tensor:
+        """(R,) int64: the pads that begin the rows of the history, none where the pads are the feed's own."""
+        if self._mask is None or not self._pads_are_text:
+            return torch.zeros_like(self._history.lengths)
+        return (self._mask == 0).sum(-1)  # (R, T) -> (R,)
 
     def logits(self, unfinished: Sequence[int]) -> tuple[Tensor, list[int]]:
         """((R, V) raw logits, the rows they are due in): lockstep. At least one unfinished row is due."""

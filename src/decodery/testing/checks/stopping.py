@@ -57,4 +57,13 @@ def stops_at_its_limit(case: Case) -> None:
                 require(ended, f"has the limit {length} for a prompt of {prompt_length} and goes on there")
 
 
-CHECKS = (answers_a_bool_a_row, stops_at_its_limit)
+@check("stop", "ids_only", remedy="take the trait `ids_only` away from a rule that looks at scores")
+def looks_at_ids_alone(case: Case) -> None:
+    """Strategies that rank candidates themselves show such a rule scores of no columns."""
+    for rows in ragged_rows():
+        wanted = case.answer(rows)
+        shown = replace(rows, scores=rows.scores[:, :0])  # (R, V) -> (R, 0)
+        require(bool((case.answer(shown) == wanted).all()), "answers otherwise where it is shown no scores")
+
+
+CHECKS = (answers_a_bool_a_row, stops_at_its_limit, looks_at_ids_alone)

@@ -28,3 +28,16 @@ def test_a_bonus_past_every_number_makes_neither_nan_nor_infinity(dtype, build):
     assert got.argmax() == 1
     with pytest.raises(OverflowError):
         ExponentialDecayLengthPenalty((0, 1.9), list(EOS), 0)(ids, scores)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16], ids=str)
+def test_the_lowest_number_in_the_place_of_a_ban_grows_to_the_greatest_not_to_nothing(dtype, build):
+    """transformers says infinity, a greedy choice's as well; one below it is the greatest number."""
+    limits = torch.finfo(dtype)
+    scores = torch.tensor([[limits.min, 0.9 * limits.max, 1.0]], dtype=dtype)
+    ids = torch.zeros(1, 5, dtype=torch.int64)
+    for factor in (1.01, 1.2, 1.4, 1.9):
+        got = build("exponential_decay_length_penalty", {"decay": [0, factor]}, eos=EOS)(ids, scores)
+        wanted = ExponentialDecayLengthPenalty((0, factor), list(EOS), 0)(ids, scores)
+        assert torch.equal(got, wanted.clamp(max=limits.max))
+    assert wanted[0, :2].isinf().all()

@@ -200,6 +200,24 @@ def test_a_forced_token_outside_the_vocabulary_is_named() -> None:
         table(Pipeline().add("forced_bos", V)).generate([[1]])
 
 
+def test_an_end_outside_the_vocabulary_is_named_before_the_model_is_asked() -> None:
+    class Counting(ScriptedModel):
+        calls = 0
+
+        def __call__(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            return super().__call__(x)
+
+    model = Counting(torch.zeros(1, V))
+    decoder = Decoder(model, Pipeline().stop("stop_token_ids", [4, V, V + 7]), vocab_size=V)
+    before = model.calls
+    with pytest.raises(InvalidInput, match=rf"stop_token_ids.*\[{V}, {V + 7}\].*vocabulary of {V}"):
+        decoder.generate([[1]])
+    assert model.calls == before
+    with pytest.raises(InvalidInput, match=rf"eos_token_id.*{V + 7}.*{V}"):
+        Decoder(model, vocab_size=V, eos_token_id=V + 7)
+
+
 def test_the_pad_id_0_is_a_real_id() -> None:
     """Prompts that hold it, and rows that generate it, lose nothing to it."""
     script = torch.zeros(4, V)
@@ -231,8 +249,10 @@ def test_a_pad_that_ends_texts_is_warned_of_where_it_is_shown_to_steps(gpt2: Any
         run([[1, 3], [4]], EOS, compat=None)  # steps never see padding
 
 
-@pytest.mark.parametrize("knows_eos", [True, False])
-def test_finished_rows_are_padded_only_where_a_criterion_knows_eos(knows_eos: bool, gpt2: Any) -> None:
+@pytest.mark.parametrize("tells", ["eos", hf_stop.EosTokenCriteria(29), None], ids=["rule", "object", "none"])
+def test_finished_rows_are_padded_only_where_a_criterion_knows_eos(tells: Any, gpt2: Any) -> None:
+    knows_eos = tells is not None
+
     class Third(hf_stop.StoppingCriteria):
         """Ends the first row after its third token; the others go on."""
 
@@ -261,7 +281,7 @@ def test_finished_rows_are_padded_only_where_a_criterion_knows_eos(knows_eos: bo
             pads.append(int(tokens[0]))
 
     pipe = Pipeline().compat("hf").stop(Third()).stop("max_new_tokens", 7)
-    pipe = pipe.stop("eos") if knows_eos else pipe
+    pipe = pipe.stop(tells) if knows_eos else pipe
     Decoder(gpt2, pipe, eos_token_id=eos, pad_token_id=0).generate(prompts, observers=[Watching()])
     assert pads == theirs[0, 2:].tolist()
     assert (set(pads[3:]) == {0}) is knows_eos

@@ -30,6 +30,7 @@ def stop_rules() -> list[StepSpec]:
             factory=f"{HERE}.tokens:StopTokenIds",
             params=params.StopTokenIdsParams,
             summary="ends a row at any of these tokens",
+            wants=frozenset({"vocab_size"}),
             traits=LAST_TOKENS,
             finish_reason="stop_token_ids",
         ),

@@ -312,12 +312,15 @@ class EncoderFacts:
     start       the token that every decoder prompt begins with
     max_length  the encoder's longest prompt
     takes_ids   prompts are token ids; otherwise they are features, which come as model inputs
+    repeats     where prefill gets fewer rows for the encoder than for the decoder, each is encoded once and serves
+                as many decoder rows, which stand together
     """
 
     start: int | None = None
     max_length: int | None = None
     vocab_size: int | None = None
     takes_ids: bool = True
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

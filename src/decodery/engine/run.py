@@ -61,7 +61,7 @@ class Run:
         self._limits, self._opener, self.role_prompts = limits, opener, role_prompts or {}
         self.model, self.tokenizer = model, tokenizer
         self._lockstep, self._rectangle, self._on_bad_row = lockstep, rectangle, on_bad_row
-        self._pads_finished = rectangle and any(rule.reason == "eos" for rule in stops.rules)
+        self._pads_finished = rectangle and stops.know_eos
         # A per-token strategy that keeps something a row is told of them like a processor.
         self._told = hasattr(strategy, "choose") and hasattr(strategy, "observe")
         self._watchers = Watchers(observers)

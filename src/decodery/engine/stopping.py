@@ -21,6 +21,14 @@ class StopRules:
         """No rule looks at scores."""
         return all(rule.ids_only for rule in self.rules)
 
+    @property
+    def know_eos(self) -> bool:
+        """Some rule is eos, or an object with the attribute that transformers asks for."""
+        return any(
+            rule.reason == "eos" or any(hasattr(each, "eos_token_id") for each in rule.instances)
+            for rule in self.rules
+        )
+
     def ask(self, view: View, scores: Tensor) -> list[str | None]:
         """Why each row of `view`, which ends in its newest token, ends; None where it goes on. In a row, the first
         rule of the recipe that says stop gives the reason. scores (R, V)."""

@@ -71,7 +71,9 @@ class SlidingModel:
         facts = model.facts
         can = facts.capabilities
         capabilities = Capabilities(masks=can.masks, select=True, rewind="uniform", shared=can.shared)
-        self._facts = replace(facts, max_length=None, capabilities=capabilities)
+        # Fed again, a window brings the encoder's rows as they came, one for each of the decoder's.
+        encoder = None if facts.encoder is None else replace(facts.encoder, repeats=False)
+        self._facts = replace(facts, max_length=None, capabilities=capabilities, encoder=encoder)
 
     @property
     def facts(self) -> ModelFacts:

@@ -143,7 +143,7 @@ def _something(key: str) -> object:
     }
     lists |= {"watermarking_config": {}, "suppress_tokens": [3], "begin_suppress_tokens": [3]}
     flags = {"do_sample", "remove_invalid_values", "renormalize_logits"}
-    texts = {"stop_strings": "x"}
+    texts = {"stop_strings": "x", "dola_layers": "low"}
     if key in lists or key in texts:
         return {**lists, **texts}[key]
     return True if key in flags else 1

@@ -23,16 +23,17 @@ def ban_eos(scores: Tensor, early: Tensor, eos: Tensor) -> Tensor:
 def exponential_decay(scores: Tensor, steps: Tensor, eos: Tensor, factor: float) -> Tensor:
     """Raise the scores of `eos` by `|score| * (factor ** steps - 1)`, in rows whose `steps` are greater than 0.
 
-    (R, V) float, (R,) int64, (E,) int64 -> (R, V) of the dtype of `scores`. A banned token stays banned, and the bonus
-    never exceeds the greatest number of the dtype. As ExponentialDecayLengthPenalty of transformers.
+    (R, V) float, (R,) int64, (E,) int64 -> (R, V) of the dtype of `scores`. A banned token stays banned. As
+    ExponentialDecayLengthPenalty of transformers, but where a bonus is past every number its token gets the greatest
+    one: transformers' infinity wins a greedy choice too, and nothing can be drawn from it.
     """
     # Multiplied in float32 at least, as torch multiplies half precision by a number.
     wide = scores if scores.dtype in (torch.float32, torch.float64) else scores.float()
     growth = torch.pow(factor, steps.double()) - 1  # (R,) float64, as a Python number would be
     growth = growth.clamp(max=torch.finfo(wide.dtype).max)[:, None].to(wide.dtype)  # (R,) -> (R, 1)
-    bonus = (wide.abs() * growth).to(scores.dtype).clamp(max=torch.finfo(scores.dtype).max)
+    bonus = (wide.abs() * growth).to(scores.dtype)
     due = (steps > 0)[:, None] & members(eos, scores.shape[-1]) & scores.isfinite()
-    return scores + bonus.masked_fill(~due, 0.0)
+    return torch.where(due, (scores + bonus).clamp(max=torch.finfo(scores.dtype).max), scores)
 
 
 class MinNewTokens:

@@ -16,9 +16,14 @@ def ends_in(input_ids: Tensor, lengths: Tensor, ids: Tensor) -> Tensor:
 
 
 class StopTokenIds:
-    """Ends a row at any of these tokens. Raises `InvalidInput` for ids that the vocabulary has not: they never come."""
+    """Ends a row at any of these tokens. Raises `InvalidInput` for ids that the vocabulary has not: they never come.
 
-    def __init__(self, *, ids: Sequence[int]) -> None:
+    Where `vocab_size` is not known the first scores tell it.
+    """
+
+    def __init__(self, *, ids: Sequence[int], vocab_size: int | None = None) -> None:
+        if vocab_size is not None:
+            check_ids("stop_token_ids", ids, vocab_size)
         self.ids = torch.tensor(list(ids), dtype=torch.int64)
         self._named = tuple(ids)
 

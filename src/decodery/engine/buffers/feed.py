@@ -27,7 +27,8 @@ class Feed:
     """One session and what it has been fed. `offsets[r]` is the column at which row r begins.
 
     `model_inputs` go with every prefill; tensors among them whose first dimension is R follow the rows. `kinds` (R,)
-    int64 lets rows of one kind with the same ids be prefilled once, where the session can repeat rows.
+    int64 lets rows of one kind with the same ids be prefilled once, where the session can repeat rows. `copies` rows
+    that stand together share what an encoder reads, once, where the session can repeat that.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Feed:
         attention_mask: Tensor | None = None,
         model_inputs: Mapping[str, Any] | None = None,
         kinds: Tensor | None = None,
+        copies: int = 1,
     ) -> None:
         lengths = history.host_lengths
         self._history = history
@@ -52,6 +54,7 @@ class Feed:
             begin = torch.tensor(self.offsets, device=history.tokens.device).unsqueeze(1)  # (R,) -> (R, 1)
             self._mask = (columns >= begin).long()  # (T,) >= (R, 1) -> (R, T)
         self._model, self._kinds = model, kinds if self._can.select else None
+        self._copies = copies if model.facts.encoder is not None and model.facts.encoder.repeats else 1
         # A left-padded row needs as many columns more as its padding.
         self._limit = None if limit is None else limit + max(self.offsets)
         self._session: Session | None = (
@@ -96,7 +99,7 @@ class Feed:
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""
-        self._inputs = take_rows(self._inputs, rows, len(self.offsets))
+        self._inputs, self._copies = take_rows(self._inputs, rows, len(self.offsets)), 1
         self.offsets = [self.offsets[row] for row in host_rows]
         self._mask = None if self._mask is None else self._mask[rows]
         self._kinds = None if self._kinds is None else self._kinds[rows]
@@ -218,6 +221,8 @@ class Feed:
         if alike is not None:
             given = take_rows(given, alike.firsts, len(begin))
             begin, mask = begin[alike.firsts], None if mask is None else mask[alike.firsts]
+        elif self._copies > 1:
+            given = take_rows(given, torch.arange(0, len(begin), self._copies), len(begin))
         self._session = self._model.open(len(begin), self._limit)
         if self._states is not None:
             cast(WatchedSession, self._session).watch(self._states.layers)

@@ -158,10 +158,13 @@ class Opening:
     def _feed(self, model: DecodableModel, history: History, limit: int | None, mask: Tensor | None) -> Feed:
         if limit is not None:
             history.reserve(limit)
-        # transformers repeats the rows before the prompt is fed; its rounding is that of the whole batch.
+        # transformers repeats the rows before the prompt is fed, behind the encoder; its rounding is that of the batch.
         alike = None if self._rectangle else torch.tensor(self._kinds, device=history.tokens.device)
+        copies = len(self._kinds) // len(set(self._kinds)) if self._rectangle else 1
         inputs = self._inputs if model is self._setting.model or model.facts.encoder is not None else {}
-        feed = Feed(model, history, limit=limit, attention_mask=mask, model_inputs=inputs, kinds=alike)
+        feed = Feed(
+            model, history, limit=limit, attention_mask=mask, model_inputs=inputs, kinds=alike, copies=copies
+        )
         self._feeds.append(feed)
         return feed
 

@@ -103,6 +103,7 @@ class HfEncoderDecoder:
             max_length=first_number(ENCODER_CONTEXT, [getattr(self.encoder, "config", config)]),
             vocab_size=embedded,
             takes_ids=self.features == "input_ids",
+            repeats=True,
         )
         return replace(facts, encoder=encoder)
 
@@ -127,7 +128,8 @@ class HfEncoderDecoderSession:
         encoder_mask: Tensor | None = None,
         **model_inputs: Any,
     ) -> Tensor:
-        """(B, T) int64 for the decoder, (B, S) int64 and its mask or features for the encoder -> (B, V)."""
+        """(B, T) int64 for the decoder, (P, S) int64 and its mask or features for the encoder -> (B, V). P divides B:
+        each row of the encoder's is that of B / P rows of the decoder's."""
         refuse_mask(attention_mask, self._owner.model)
         owner, device = self._owner, self._owner.facts.device
         inputs = {name: _placed(value, device, owner.facts.dtype) for name, value in model_inputs.items()}
@@ -143,6 +145,9 @@ class HfEncoderDecoderSession:
         self._inputs = {
             n: v for n, v in inputs.items() if n in owner.call.accepts and n not in owner.encoder_accepts
         }
+        count = self._rows()
+        if len(input_ids) != count:
+            self._take_encoded(torch.arange(count).repeat_interleave(len(input_ids) // count))
         return self.step(input_ids)[:, -1]
 
     def step(self, tokens: Tensor) -> Tensor:
@@ -163,12 +168,8 @@ class HfEncoderDecoderSession:
 
     def select(self, rows: Tensor) -> None:
         """(B',) int64: reorder, repeat or drop rows, the encoder's with the decoder's."""
-        count, rows = self._rows(), rows.to(self._owner.facts.device)
-        self._cache.reorder_cache(rows)
-        self._mask = None if self._mask is None else self._mask[rows]
-        for name, value in list(self._encoded.items()):
-            self._encoded[name] = _selected(value, rows, count)
-        self._inputs = {name: _selected(value, rows, count) for name, value in self._inputs.items()}
+        self._cache.reorder_cache(rows.to(self._owner.facts.device))
+        self._take_encoded(rows)
 
     def rewind(self, counts: Tensor) -> None:
         """(B,) int64, all equal: take that many of the decoder's tokens back."""
@@ -187,6 +188,14 @@ class HfEncoderDecoderSession:
 
     def _rows(self) -> int:
         return int(self._encoded[0].shape[0])
+
+    def _take_encoded(self, rows: Tensor) -> None:
+        """(B',) int64: what the encoder made, of these rows."""
+        count, rows = self._rows(), rows.to(self._owner.facts.device)
+        self._mask = None if self._mask is None else self._mask[rows]
+        for name, value in list(self._encoded.items()):
+            self._encoded[name] = _selected(value, rows, count)
+        self._inputs = {name: _selected(value, rows, count) for name, value in self._inputs.items()}
 
     def _check(self, inputs: Mapping[str, Any]) -> None:
         owner = self._owner

@@ -184,7 +184,7 @@ class DiverseBeam:
         places: list[int],
         chosen: dict[int, list[int]],
     ) -> Tensor:
-        """(G, size, V): sums of log-probabilities of these groups' beams, less the penalty, as processors leave them."""
+        """(G, size, V): sums of log-probabilities of these groups, less the penalty, as processors leave them."""
         rows = torch.tensor(places, device=logprobs.device).unsqueeze(1) * self.size
         rows = (rows + torch.arange(self.size, device=logprobs.device)).flatten()  # (G, 1) -> (G x size,)
         values = logprobs

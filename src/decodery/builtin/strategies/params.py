@@ -1,12 +1,20 @@
 """Parameters of the built-in strategies: names, bounds and defaults. The names are Hugging Face's."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from ...contracts.params import FiniteFloat, PositiveFloat, PositiveInt, Probability, alias, params
+from ...contracts.params import (
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    alias,
+    params,
+)
 
 
 def _pattern(value: str) -> str:
@@ -22,6 +30,30 @@ def _pattern(value: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+def _apart(words: tuple[Any, ...]) -> tuple[Any, ...]:
+    for word in words:
+        phrases = [phrase for phrase in word if isinstance(phrase, tuple)]
+        for place, one in enumerate(phrases):
+            for other in phrases[:place] + phrases[place + 1 :]:
+                if other[: len(one)] == one:
+                    raise PydanticCustomError(
+                        "alternatives",
+                        "{one} and {other} are alternatives, and one begins with the other",
+                        {
+                            "one": list(one),
+                            "other": list(other),
+                            "remedy": "leave the longer one out",
+                        },
+                    )
+    return words
+
+
+_Phrase = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+_Word = _Phrase | Annotated[tuple[_Phrase, ...], Field(min_length=1)]
+Words = Annotated[tuple[_Word, ...], Field(min_length=1), AfterValidator(_apart)]
+"""For each word a phrase of token ids, or a list of phrases of which one is enough."""
 Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 
@@ -32,6 +64,39 @@ class BeamParams:
     early_stopping: bool | Literal["never"] = False
     num_return_sequences: PositiveInt | None = None
     patience: PositiveFloat = 1.0
+
+
+@params
+class DiverseBeamParams:
+    num_beams: PositiveInt = 4
+    num_beam_groups: PositiveInt = 2
+    diversity_penalty: Annotated[FiniteFloat, Field(ge=0)] = 1.0
+    length_penalty: FiniteFloat = 1.0
+    early_stopping: bool | Literal["never"] = False
+    num_return_sequences: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _equal_groups(self) -> "DiverseBeamParams":
+        if self.num_beams % self.num_beam_groups:
+            raise PydanticCustomError(
+                "groups",
+                "{beams} beams cannot be divided into {groups} equal groups",
+                {
+                    "beams": self.num_beams,
+                    "groups": self.num_beam_groups,
+                    "remedy": "num_beams is a multiple of num_beam_groups",
+                },
+            )
+        return self
+
+
+@params
+class ConstrainedBeamParams:
+    force_words: Annotated[Words, alias("force_words_ids")]
+    num_beams: PositiveInt = 4
+    length_penalty: FiniteFloat = 1.0
+    early_stopping: bool | Literal["never"] = False
+    num_return_sequences: PositiveInt | None = None
 
 
 @params

@@ -46,6 +46,30 @@ def strategies() -> list[StrategySpec]:
             ranks=True,
         ),
         StrategySpec(
+            name="diverse_beam",
+            factory=f"{HERE}.diverse_beam:DiverseBeam",
+            params=params.DiverseBeamParams,
+            summary="groups of beams that keep clear of each other's tokens",
+            reference="https://arxiv.org/abs/1610.02424",
+            needs=frozenset({"eos"}),
+            wants=frozenset({"pad"}),
+            min_keep=beside_every_eos,
+            ranks=True,
+            aliases=("group_beam_search",),
+        ),
+        StrategySpec(
+            name="constrained_beam",
+            factory=f"{HERE}.constrained_beam:ConstrainedBeam",
+            params=params.ConstrainedBeamParams,
+            summary="beam search for texts that contain given words, or one of several alternatives",
+            reference="https://arxiv.org/abs/1612.00576",
+            needs=frozenset({"eos"}),
+            wants=frozenset({"pad"}),
+            min_keep=beside_every_eos,
+            ranks=True,
+            aliases=("constrained_beam_search",),
+        ),
+        StrategySpec(
             name="assisted",
             factory=f"{HERE}.assisted:Assisted",
             params=params.AssistedParams,
@@ -111,5 +135,5 @@ def strategies() -> list[StrategySpec]:
 
 
 def beside_every_eos(facts: Any) -> int:
-    """Filters leave one token more than there are ways to end, so that a beam can always go on."""
-    return len(facts.eos) + 1
+    """Filters leave one token more than there are ways to end, so that a beam can always go on; two at least."""
+    return max(2, len(facts.eos) + 1)

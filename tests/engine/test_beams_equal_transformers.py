@@ -1,0 +1,49 @@
+"""`beam` and `beam_sample` with `compat: hf` against `generate`, over random configurations: the same texts, the same
+scores, the same state of torch's generator; ragged batches, four architectures, texts with 0, 1, 3 and 40 ends."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import torch
+from beam_configs import BeamCase, beam_cases
+
+FEW, MANY = 24, 240
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """transformers tells of lengths that cannot be met."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Unfeasible length constraints")
+        yield
+    logger.setLevel(level)
+
+
+def _check(case: BeamCase) -> None:
+    tokens, scores, state = case.theirs()
+    found = case.ours()
+    assert found.tokens == tokens, case
+    torch.testing.assert_close(
+        torch.tensor(found.sequence_scores), scores, rtol=1e-5, atol=1e-5, msg=lambda text: f"{text}\n{case}"
+    )
+    assert torch.equal(torch.get_rng_state(), state), case
+
+
+@pytest.mark.parametrize("case", list(beam_cases(FEW)), ids=lambda case: f"{case.number}-{case.model}")
+def test_texts_and_scores_are_those_of_generate(case: BeamCase) -> None:
+    _check(case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", list(beam_cases(MANY, seed=1)), ids=lambda case: f"{case.number}-{case.model}"
+)
+def test_texts_and_scores_are_those_of_generate_in_many_configurations(case: BeamCase) -> None:
+    _check(case)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 _MODEL = "An installed model (demo), a transformers directory, or package.module:function."
+_ROLE = "A further model that the strategy asks for: draft=demo-draft. May be repeated."
 _RECIPE = "A recipe: a YAML file, or the name of one in the box."
 _OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
 _FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
@@ -37,8 +38,17 @@ def generate(
         typer.Option("--override", "-o", metavar="STEP=VALUE", help=_OVERRIDE, show_default=False),
     ] = None,
     samples: Annotated[
-        int, typer.Option("--samples", "-n", metavar="N", min=1, help="Samples of each prompt.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--samples",
+            "-n",
+            metavar="N",
+            min=1,
+            max=100_000,
+            help="Samples of each prompt.",
+            show_default="1, or the strategy's num_return_sequences",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", help="Repeats a run; the one used is reported."),
@@ -62,6 +72,9 @@ def generate(
     ids: Annotated[bool, typer.Option("--ids", help='Prompts are token ids: "1 2 3".')] = False,
     tokenizer: Annotated[
         str | None, typer.Option(metavar="TOKENIZER", help=_TOKENIZER, show_default=False)
+    ] = None,
+    role: Annotated[
+        list[str] | None, typer.Option("--role", metavar="ROLE=MODEL", help=_ROLE, show_default=False)
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...", show_default=False)
@@ -95,6 +108,7 @@ def generate(
             lines=lines,
             ids=ids,
             tokenizer=tokenizer,
+            roles=role or [],
             device=device,
             adapter=adapter,
             quiet=quiet,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..contracts.errors import InvalidInput
 from ..host.registry import Host
@@ -13,6 +13,9 @@ from .muting import plugins_muted
 from .prompts import gather, token_ids
 from .usage import UsageMistake
 
+if TYPE_CHECKING:
+    from ..recipe.recipe import Recipe
+
 
 def generate(
     *,
@@ -20,7 +23,7 @@ def generate(
     model: str | None,
     recipe: str | None,
     override: list[str],
-    samples: int,
+    samples: int | None,
     seed: int | None,
     max_new_tokens: int | None,
     stream: bool | None,
@@ -29,6 +32,7 @@ def generate(
     lines: bool,
     ids: bool,
     tokenizer: str | None,
+    roles: list[str],
     device: str | None,
     adapter: str,
     quiet: bool,
@@ -58,12 +62,25 @@ def generate(
             from ..engine.decoder import Decoder  # noqa: PLC0415
 
             check_device(device)
-            decoder = Decoder(loaded, checked, tokenizer=tok, adapter=adapter, device=device, host=host)
+            models = {role: load_model(other, host)[0] for role, other in _roles(roles).items()}
+            decoder = Decoder(
+                loaded, checked, tokenizer=tok, adapter=adapter, models=models, device=device, host=host
+            )
         has_text = tok is not None
         return play(
             console,
             decoder,
-            Job(prompts, samples, seed, max_new_tokens, stream, as_json, name, checked, has_text),
+            Job(
+                prompts,
+                _samples(samples, checked),
+                seed,
+                max_new_tokens,
+                stream,
+                as_json,
+                name,
+                checked,
+                has_text,
+            ),
         )
 
 
@@ -85,6 +102,24 @@ def _check(
         raise UsageMistake("--lines needs a file", remedy="add -p FILE, or -p - for stdin")
     if not prompt and not files:
         raise UsageMistake("there is no prompt", remedy="give a text, or -p FILE (-p - reads stdin)")
+
+
+def _samples(given: int | None, recipe: Recipe) -> int:
+    """How many rows a prompt gets: the option, else what the recipe's strategy says, else one."""
+    return given or getattr(recipe.strategy.params, "num_return_sequences", None) or 1
+
+
+def _roles(texts: list[str]) -> dict[str, str]:
+    """`--role draft=demo-draft` -> {"draft": "demo-draft"}."""
+    found = {}
+    for text in texts:
+        role, equals, model = text.partition("=")
+        if not (role and equals and model):
+            raise UsageMistake(
+                f"--role {text!r} is no role", remedy="write ROLE=MODEL, like draft=demo-draft"
+            )
+        found[role] = model
+    return found
 
 
 def _refuse_no_model(host: Host) -> NoReturn:

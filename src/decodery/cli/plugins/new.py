@@ -37,7 +37,8 @@ def new(name: str, into: Path) -> int:
     for path in written:
         console.line(f"  {path}")
     console.say(
-        f"\nnext:\n  pip install -e {_argument(folder)}\n  python -m pytest {folder}\n  decodery plugins show {folder.name}"
+        f"\nnext:\n  pip install -e {_argument(folder)}\n  python -m pytest {folder}\n"
+        f"  decodery plugins show {folder.name}"
     )
     return 0
 

@@ -29,6 +29,9 @@ class CachedModel:
     handling  how rows and tokens of its state are taken, as far as that was found and proved
     """
 
+    shared = True
+    """Several sessions may be open at once: the state is in their hands."""
+
     def __init__(self, model: Callable[..., Any], options: Options) -> None:
         self.model = model
         self.call: Call = call_of(model, options)
@@ -41,7 +44,9 @@ class CachedModel:
         self.compared = 0
         self.width: int | None = None
         self.window = window_of(model)
-        self._facts = facts_of(model, options, Capabilities(rewind="uniform", rewind_by="replay"))
+        self._facts = facts_of(
+            model, options, Capabilities(rewind="uniform", rewind_by="replay", shared=self.shared)
+        )
 
     @property
     def facts(self) -> ModelFacts:
@@ -54,7 +59,7 @@ class CachedModel:
     def adopt(self, *, select: bool, rewinds: RewindBy) -> None:
         """What was proved becomes what the facts promise."""
         self.rewinds = rewinds
-        can = Capabilities(select=select, rewind="uniform", rewind_by=rewinds)
+        can = Capabilities(select=select, rewind="uniform", rewind_by=rewinds, shared=self.shared)
         self._facts = replace(self._facts, capabilities=can)
 
     def settle_vocabulary(self, options: Options, ask: Callable[[], int]) -> None:

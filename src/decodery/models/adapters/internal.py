@@ -48,6 +48,7 @@ class InternalModel(CachedModel):
     """
 
     called = "keeps a cache"
+    shared = False
 
     def __init__(self, model: Callable[..., Any], options: Options, rows: int = 2) -> None:
         super().__init__(model, options)

@@ -13,6 +13,8 @@ SAMPLES = {
     # No more results than beams.
     "beam": [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 2}],
     "beam_sample": [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 2}],
+    # The other formulas need further models or texts, which a recipe cannot bring; tests/builtin tries them.
+    "mix": [{"formula": "cfg"}, {"formula": "cfg", "guidance_scale": 3.0, "do_sample": True}],
     "max_time": [{"max_time": 3600}, {"max_time": 0}],
     "prefix_allowed_tokens": {"fn": lambda prompt, ids: [prompt % 3, 3 + len(ids) % 2, 6, 7]},
     "watermark": {"greenlist_ratio": 0.5, "context_width": 2},

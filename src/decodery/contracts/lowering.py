@@ -67,7 +67,8 @@ class EditSource(Protocol):
     """
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(R, T) int64 right-padded, (R,) int64 -> ((R, E) int64, (R, E) or (1, E) float32), on the device of `ids`.
+        """(R, T) int64 right-padded, (R,) int64 -> (ids (R, E) int64, values (R, E) float32), on the device
+        of `ids`; either may have 1 in the place of R, and the values 1 in the place of E.
 
         -1 in the ids marks a slot without an edit; other ids outside the vocabulary are ignored as well. An id occurs
         once a row, or with equal values where the mode is not "add". E may be 0, and differ from call to call.

@@ -80,8 +80,16 @@ def uniform_on_host(rows: Sequence[tuple[int, int]], steps: Sequence[int], purpo
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-@lru_cache(maxsize=256)
 def _purpose_id(purpose: str) -> int:
+    return _hashed(purpose)
+
+
+# What torch.compiler.assume_constant_result does, which would import dynamo: hashes are not for tracing.
+vars(_purpose_id)["_dynamo_marked_constant"] = True
+
+
+@lru_cache(maxsize=256)
+def _hashed(purpose: str) -> int:
     return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=4).digest(), "little")
 
 

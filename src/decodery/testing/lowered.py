@@ -32,10 +32,12 @@ def apply_lowered(parts: Sequence[Lowered], rows: Rows) -> Tensor:
 
 def _edited(edit: Edit, scores: Tensor, rows: Rows) -> Tensor:
     result = scores.clone()
+    # Where the mode is not "add" an id may occur again, with an equal value, and counts once.
+    before = result if edit.mode == "add" else scores
     for row in range(len(scores)):
         for token, value in _edits(edit.source, rows, row):
             if 0 <= token < scores.shape[-1]:
-                result[row, token] = _edit(edit.mode, result[row, token], value)
+                result[row, token] = _edit(edit.mode, before[row, token], value)
     return result
 
 
@@ -54,11 +56,11 @@ def _edits(source: Any, rows: Rows, row: int) -> list[tuple[int, float]]:
     if isinstance(source, Seen):
         text = _seen(source, rows, row)
         return [(token, source.value) for token in (text if source.times else dict.fromkeys(text))]
-    # (R, T), (R,) -> (R, E), (R, E) or (1, E)
     if hasattr(source, "begin"):
         source.begin(rows.ids, rows.lengths)
     ids, values = source.edits(rows.ids, rows.lengths)
-    pairs = zip(ids[row].tolist(), values.expand(len(ids), -1)[row].tolist(), strict=True)
+    ids = ids.expand(len(rows.ids), -1)  # (1, E) -> (R, E)
+    pairs = zip(ids[row].tolist(), values.expand(ids.shape)[row].tolist(), strict=True)
     return [(token, value) for token, value in pairs if token >= 0]
 
 

@@ -96,7 +96,7 @@ class Letters:
     bos, eos, pad = None, (EOS,), PAD
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size = self.vocab_size = size
 
     def encode(self, text: str, special: bool = True) -> list[int]:
         return [(ord(letter) - ord("a")) % self.size for letter in text]

@@ -12,6 +12,8 @@ from ...contracts.specs import StrategySpec
 from ...engine.decoder import Decoder
 from ...engine.io.generation import Generation
 from ..case import Case
+from ..hosts import isolated_host
+from ..layered import ADAPTER, LayeredModel
 from ..models import TableModel
 from ..samples import Letters
 from .check import Unmet, check, require
@@ -111,12 +113,12 @@ def _decode(case: Case, rows: Sequence[int]) -> Generation:
         raise TypeError(f"{case.spec.name!r} is no strategy")
     pipe = case.pipeline.stop("max_new_tokens", TOKENS)
     decoder = Decoder(
-        TableModel(VOCAB),
+        LayeredModel(VOCAB),  # some look at the outputs of layers
         pipe,
-        adapter="stateless",
+        adapter=ADAPTER.name,
         tokenizer=Letters(VOCAB),
         vocab_size=VOCAB,
-        host=pipe.host,
+        host=isolated_host(case.spec, ADAPTER),
         models={role: TableModel(VOCAB, seed=place + 1) for place, role in enumerate(case.spec.roles)},
     )
     state = torch.get_rng_state()

@@ -76,17 +76,19 @@ def has_a_json_schema(case: Case) -> None:
     for name in (field.name for field in dataclasses.fields(params)):
         typed = {"type", "anyOf", "oneOf", "enum", "const", "$ref", "allOf"} & set(known.get(name, {}))
         require(bool(typed), f"has a JSON Schema that says nothing of {name!r}: {known.get(name)}")
-    _validate(case, whole)
+    _validate(case, whole, use)
 
 
-def _validate(case: Case, whole: Any) -> None:
+def _validate(case: Case, whole: Any, own: Any) -> None:
     try:
         import jsonschema  # noqa: PLC0415 (decodery has no need of it; whoever has it gets the trial)
     except ImportError:
         return
     data = yaml.safe_load(case.pipeline.to_recipe().to_yaml())
+    kind = jsonschema.Draft202012Validator
+    kind.check_schema(own)  # of the whole it would take half a second, and the rest of it is not the author's
     try:
-        jsonschema.validate(data, whole)
+        kind(whole).validate(data)
     except jsonschema.ValidationError as error:
         require(False, f"is in a good recipe that its JSON Schema refuses: {error.message}")
 

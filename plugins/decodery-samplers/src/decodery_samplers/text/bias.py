@@ -108,13 +108,14 @@ class AllowedTokens:
         tokenizer: Tokenizer | None = None,
     ) -> None:
         ids = token_ids(tokens, tokenizer, "allowed_tokens", ignore_case=ignore_case)
-        self.ids = torch.tensor(sorted(ids), dtype=torch.int64)
+        self.known = tuple(sorted(ids))
+        self.ids = torch.tensor(self.known, dtype=torch.int64)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(R, T) int64, (R, V) float -> (R, V). Raises `InvalidInput` for ids outside the vocabulary."""
-        if not len(self.ids):
+        if not self.known:
             return scores
-        _refuse_outside("allowed_tokens", self.ids.tolist(), scores.shape[-1])
+        _refuse_outside("allowed_tokens", self.known, scores.shape[-1])
         none = torch.zeros(scores.shape[-1], dtype=torch.bool, device=scores.device)
         return only(scores, none.scatter(0, self.ids.to(scores.device), True))
 

@@ -7,13 +7,14 @@ READY := $(VENV)/.ready
 NATIVE := plugins/decodery-native
 PLUGINS := $(filter-out $(NATIVE),$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+ZOO := .venv-zoo/bin
 PROMPT ?= Once upon a time there was
 
-.PHONY: demo test check test-all docs bench clean
+.PHONY: demo test check test-all test-zoo docs bench clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo | test | check | test-all | docs | bench | clean"
+	@echo "make demo | test | check | test-all | test-zoo | docs | bench | clean"
 
 $(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,6 +38,14 @@ test-all: $(READY)
 	@$(PIP) -e '.[zoo]'
 	$(BIN)/python -m pytest -q -n auto -m ''
 
+# Models from PyPI that nobody here wrote, in an environment of their own.
+test-zoo:
+	@test -x $(ZOO)/python || $(PYTHON) -m venv $(dir $(ZOO))
+	@echo "installing eight packages of models into $(dir $(ZOO)) ..." >&2
+	@$(ZOO)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(ZOO)/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/models/zoo-packages.txt
+	$(ZOO)/python -m pytest -q -m '' tests/models/test_third_party.py
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
@@ -50,4 +59,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-zoo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

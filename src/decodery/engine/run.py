@@ -70,6 +70,7 @@ class Run:
         self.reasons: list[str | None] = [None] * len(history.host_lengths)
         self.ends: list[int] = list(history.host_lengths)
         self.emitted: list[Hypothesis] = []
+        self.lineage = list(range(len(self.reasons)))  # which of the first rows each row comes from
         self._active: list[int] = []
         self._mask = self._rows_mask([])
         self._raw: Tensor | None = None
@@ -211,6 +212,7 @@ class Run:
             self._strategy.select(rows)
         self._watchers.select(rows)
         self.reasons = [self.reasons[row] for row in host_rows]
+        self.lineage = [self.lineage[row] for row in host_rows]
         self.ends = [self.ends[row] for row in host_rows]
         old = set(self._active)
         self._set_active([place for place, row in enumerate(host_rows) if row in old])
@@ -348,7 +350,8 @@ class Run:
             )
         history = self._history
         if prompts is None:
-            prompts = self.role_prompts.get(role)
+            given = self.role_prompts.get(role)
+            prompts = None if given is None else [given[row] for row in self.lineage]
         if prompts is None:
             ends = zip(self.padding.tolist(), history.host_lengths, strict=True)
             prompts = [history.tokens[row, begin:end].tolist() for row, (begin, end) in enumerate(ends)]

@@ -15,7 +15,7 @@ from ...contracts.protocols import DecodableModel, Observer, RunRng, Tokenizer
 from ...contracts.steps import Step
 from ..apply import BoundStep
 from ..bind import bind_steps, bind_strategy, strategy_min_keep
-from ..buffers.feed import Feed
+from ..buffers.feed import Feed, take_rows
 from ..buffers.history import History
 from ..facts import Facts
 from ..io.rows import TextRules
@@ -40,6 +40,29 @@ class Setting:
     def filler(self) -> int:
         """The pad id; like transformers, eos where there is none. Without either 0 stands in: nothing looks at it."""
         return self.pad if self.pad is not None else self.eos[0] if self.eos else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What belongs to the rows of a run beside their ids.
+
+    kinds            the prompt that each row comes from
+    inputs           further inputs of the model, a line a row where they go with the rows
+    encoder_lengths  how many of each row's encoder ids are its own, None without an encoder
+    """
+
+    kinds: Sequence[int]
+    inputs: Mapping[str, Any]
+    encoder_lengths: Sequence[int] | None
+
+    def take(self, rows: Sequence[int]) -> Lines:
+        """Those of these rows."""
+        lengths = self.encoder_lengths
+        return Lines(
+            [self.kinds[row] for row in rows],
+            take_rows(self.inputs, torch.tensor(list(rows)), len(self.kinds)),
+            None if lengths is None else [lengths[row] for row in rows],
+        )
 
 
 class Opening:
@@ -72,13 +95,13 @@ class Opening:
     ) -> None:
         self._setting, self._pipeline = setting, pipeline
         self._rectangle = pipeline.compatibility == "hf"
-        self._inputs, self._encoder_lengths, self._kinds = inputs, encoder_lengths, kinds
+        self._lines = Lines(kinds, inputs, encoder_lengths)
         self._feeds: list[Feed] = []
         model, use = setting.model.facts, pipeline.effective_strategy
         laid_out, mask = self._layout(rows)
         history = History(laid_out, setting.filler, model.device)
         rng = self._rng(history, keys, sample_indices, seed)
-        facts = self._facts(setting.model, history, rng, mask)
+        facts = self._facts(setting.model, history, rng, mask, self._lines)
         self.strategy = bind_strategy(use, facts, frozenset(setting.roles))
         least = strategy_min_keep(use, facts)
         rules = bind_steps(stops, facts, rectangle=self._rectangle)
@@ -92,7 +115,7 @@ class Opening:
         limit = int(limits.max())
         lockstep = hasattr(self.strategy, "choose")
         self.run = Run(
-            self._feed(setting.model, history, None if limit >= UNLIMITED else limit, mask),
+            self._feed(setting.model, history, None if limit >= UNLIMITED else limit, mask, self._lines),
             history,
             plan,
             StopRules(rules, model.max_length),
@@ -126,6 +149,7 @@ class Opening:
                 "this strategy decodes two texts with the model at once, and the model has one cache",
                 remedy="give it a copy, copy.deepcopy(model), as the model of the role that the strategy names",
             )
+        lines = self._lines.take(run.lineage)
         if len(prompts) != len(run.reasons):
             raise InvalidInput(f"{len(prompts)} prompts for {len(run.reasons)} rows", remedy="give one a row")
         laid_out, mask = self._layout(prompts, model)
@@ -135,14 +159,14 @@ class Opening:
         limit = int(run.room.max()) + max(map(len, prompts))
         context = model.facts.max_length
         limits = torch.full_like(history.lengths, UNLIMITED if context is None else context)
-        facts = self._facts(model, history, rng, mask)
+        facts = self._facts(model, history, rng, mask, lines)
         least = strategy_min_keep(self._pipeline.effective_strategy, facts)
         steps = bind_steps(
             self._pipeline.processors if processors else (), facts, rectangle=self._rectangle, min_keep=least
         )
         length = limit if context is None else min(limit, context)
         return Run(
-            self._feed(model, history, length if length < UNLIMITED // 2 else None, mask),
+            self._feed(model, history, length if length < UNLIMITED // 2 else None, mask, lines),
             history,
             Plan(steps),
             StopRules((), context),
@@ -155,20 +179,24 @@ class Opening:
             tokenizer=self._setting.tokenizer,
         )
 
-    def _feed(self, model: DecodableModel, history: History, limit: int | None, mask: Tensor | None) -> Feed:
+    def _feed(
+        self, model: DecodableModel, history: History, limit: int | None, mask: Tensor | None, lines: Lines
+    ) -> Feed:
         if limit is not None:
             history.reserve(limit)
         # transformers repeats the rows before the prompt is fed, behind the encoder; its rounding is that of the batch.
-        alike = None if self._rectangle else torch.tensor(self._kinds, device=history.tokens.device)
-        copies = len(self._kinds) // len(set(self._kinds)) if self._rectangle else 1
-        inputs = self._inputs if model is self._setting.model or model.facts.encoder is not None else {}
+        alike = None if self._rectangle else torch.tensor(lines.kinds, device=history.tokens.device)
+        copies = len(lines.kinds) // len(set(lines.kinds)) if self._rectangle else 1
+        inputs = lines.inputs if model is self._setting.model or model.facts.encoder is not None else {}
         feed = Feed(
             model, history, limit=limit, attention_mask=mask, model_inputs=inputs, kinds=alike, copies=copies
         )
         self._feeds.append(feed)
         return feed
 
-    def _facts(self, model: DecodableModel, history: History, rng: RunRng, mask: Tensor | None) -> Facts:
+    def _facts(
+        self, model: DecodableModel, history: History, rng: RunRng, mask: Tensor | None, lines: Lines
+    ) -> Facts:
         return Facts(
             prompt_lengths=history.prompt_lengths,
             device=model.facts.device,
@@ -179,16 +207,16 @@ class Opening:
             tokenizer=self._setting.tokenizer,
             max_length=model.facts.max_length,
             padding=None if mask is None else (mask == 0).sum(-1),  # (R, T) -> (R,)
-            prompt_index=torch.tensor(self._kinds, device=model.facts.device),
-            encoder_ids=self._inputs.get("encoder_ids"),
-            encoder_lengths=self._own_encoder_lengths(model.facts.device),
+            prompt_index=torch.tensor(lines.kinds, device=model.facts.device),
+            encoder_ids=lines.inputs.get("encoder_ids"),
+            encoder_lengths=self._own_encoder_lengths(lines, model.facts.device),
         )
 
-    def _own_encoder_lengths(self, device: torch.device) -> Tensor | None:
+    def _own_encoder_lengths(self, lines: Lines, device: torch.device) -> Tensor | None:
         """(R,) int64; None in transformers' own layout, where steps see the encoder's pads like its ids."""
-        if self._rectangle or self._encoder_lengths is None:
+        if self._rectangle or lines.encoder_lengths is None:
             return None
-        return torch.tensor(self._encoder_lengths, device=device)
+        return torch.tensor(lines.encoder_lengths, device=device)
 
     def _layout(
         self, rows: Sequence[Sequence[int]], model: DecodableModel | None = None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from math import inf
 from typing import Any
 
 import torch
 
 from ...contracts.errors import PluginError
 from ...contracts.steps import Step
+from ..hypotheses import Hypothesis
 from ..io.generation import Row
 from ..io.recorders import LogprobRecorder, ScoreRecorder
 from ..io.rows import Event, Origin, RowEvents, hypothesis_events, hypothesis_row, result_row
@@ -106,6 +108,16 @@ class Part:
             rows, origin = kept[found.prompt], self.origins[found.prompt]
             if len(rows) < self._samples:
                 rows.append(hypothesis_row(found, len(rows), origin, self._texts))
+        for prompt, origin in enumerate(
+            self.origins
+        ):  # an interrupted strategy emitted fewer than were wanted
+            rows = kept[prompt]
+            while len(rows) < self._samples:
+                rows.append(
+                    hypothesis_row(
+                        Hypothesis(prompt, (), -inf, "interrupted"), len(rows), origin, self._texts
+                    )
+                )
         return [
             (self.places[prompt] + sample, row)
             for prompt, rows in sorted(kept.items())

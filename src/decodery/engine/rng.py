@@ -62,7 +62,7 @@ def philox_of(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple
 
 def uniform(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> Tensor:
     """(R,) int64 each -> (R,) float64 in [0, 1) with 53 random bits."""
-    consumer = torch.full_like(steps, _purpose_id(purpose))
+    consumer = torch.full_like(steps, purpose_id(purpose))
     counter = torch.stack((steps, samples, consumer, steps >> 32)) & _MASK  # 4 x (R,) -> (4, R)
     key = torch.stack((row_keys, row_keys >> 32)) & _MASK  # 2 x (R,) -> (2, R)
     words = philox(counter, key)
@@ -71,7 +71,7 @@ def uniform(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> T
 
 def uniform_on_host(rows: Sequence[tuple[int, int]], steps: Sequence[int], purpose: str) -> Tensor:
     """`uniform` for a few rows (key, sample), in Python's own integers -> (R,) float64 on the CPU."""
-    consumer = _purpose_id(purpose)
+    consumer = purpose_id(purpose)
     numbers = []
     for (key, sample), step in zip(rows, steps, strict=True):
         counter = (step & _MASK, sample & _MASK, consumer, (step >> 32) & _MASK)
@@ -80,12 +80,12 @@ def uniform_on_host(rows: Sequence[tuple[int, int]], steps: Sequence[int], purpo
     return torch.tensor(numbers, dtype=torch.float64)
 
 
-def _purpose_id(purpose: str) -> int:
+def purpose_id(purpose: str) -> int:
     return _hashed(purpose)
 
 
 # What torch.compiler.assume_constant_result does, which would import dynamo: hashes are not for tracing.
-vars(_purpose_id)["_dynamo_marked_constant"] = True
+vars(purpose_id)["_dynamo_marked_constant"] = True
 
 
 @lru_cache(maxsize=256)
@@ -202,7 +202,7 @@ class RowRng:
                 rows
             ]  # (R',): how often the row now stands
             self._forks = torch.where(copies == 0, forks + times - 1, 0)
-            fork = torch.full_like(copies, _purpose_id("fork"))
+            fork = torch.full_like(copies, purpose_id("fork"))
             counter = torch.stack((steps, samples, fork, forks + copies)) & _MASK  # 4 x (R',) -> (4, R')
             words = philox(counter, torch.stack((keys, keys >> 32)) & _MASK)
             self._row_keys = torch.where(copies == 0, keys, words[0] | (words[1] << 32))

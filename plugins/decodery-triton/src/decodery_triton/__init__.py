@@ -1,0 +1,1 @@
+"""decodery's kernels for CUDA, in Triton."""

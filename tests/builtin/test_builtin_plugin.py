@@ -175,7 +175,7 @@ def test_a_factory_takes_exactly_its_parameters_and_facts(name):
     spec = STEPS[name]
     taken = inspect.signature(resolve(spec.factory, name)).parameters
     fields = [] if spec.params is None else [field.name for field in dataclasses.fields(spec.params)]
-    assert set(taken) == {*fields, *spec.needs}
+    assert set(taken) == {*fields, *spec.needs, *spec.wants}
     assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in taken.values())
 
 

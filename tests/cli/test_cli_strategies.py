@@ -40,4 +40,4 @@ def test_a_strategy_that_ranks_gives_as_many_rows_as_its_recipe_says(run: Any) -
 def test_more_rows_than_a_call_can_have_are_refused_at_once(run: Any) -> None:
     done = run("generate", "ab", *MODEL, "-n", "100000000")
     assert done.code == 2
-    assert "less than or equal to 100000" in done.err
+    assert "at most 100,000" in done.err

@@ -28,7 +28,9 @@ class Witness:
     """A model whose sessions honour masks and cannot reorder; it writes down how it was called."""
 
     def __init__(self, answer: Callable[[Tensor], Tensor] | None = None) -> None:
-        self.facts = SimpleNamespace(capabilities=Capabilities(masks=True), device=CPU, max_length=None)
+        self.facts = SimpleNamespace(
+            capabilities=Capabilities(masks=True), device=CPU, max_length=None, encoder=None
+        )
         self.opened: list[tuple[int, int | None]] = []
         self.prefills: list[tuple[list[list[int]], list[list[int]] | None]] = []
         self.answer = answer or (lambda ids: torch.zeros(len(ids), VOCAB))

@@ -13,6 +13,8 @@ SAMPLES = {
     # No more results than beams.
     "beam": [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 2}],
     "beam_sample": [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 2}],
+    "diverse_beam": [{"num_beams": 4, "num_beam_groups": 2}, {"num_beams": 4, "num_return_sequences": 2}],
+    "constrained_beam": [{"force_words": [[2]], "num_beams": 3}, {"force_words": [[[2], [3, 4]]]}],
     # The other formulas need further models or texts, which a recipe cannot bring; tests/builtin tries them.
     "mix": [{"formula": "cfg"}, {"formula": "cfg", "guidance_scale": 3.0, "do_sample": True}],
     "max_time": [{"max_time": 3600}, {"max_time": 0}],

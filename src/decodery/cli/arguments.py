@@ -44,9 +44,8 @@ def generate(
             "-n",
             metavar="N",
             min=1,
-            max=100_000,
             help="Samples of each prompt.",
-            show_default="1, or the strategy's num_return_sequences",
+            show_default="1",
         ),
     ] = None,
     seed: Annotated[

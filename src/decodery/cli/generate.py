@@ -16,6 +16,8 @@ from .usage import UsageMistake
 if TYPE_CHECKING:
     from ..recipe.recipe import Recipe
 
+MOST_SAMPLES = 100_000
+
 
 def generate(
     *,
@@ -39,7 +41,7 @@ def generate(
     verbose: bool,
 ) -> int:
     """The command with its options (`arguments.py` says what each means) -> the exit code."""
-    _check(prompt, prompt_file, seed=seed, lines=lines, as_json=as_json, stream=stream)
+    _check(prompt, prompt_file, samples=samples, seed=seed, lines=lines, as_json=as_json, stream=stream)
     console = Console(quiet=quiet, verbose=verbose)
     # lazy: a wrong command line is told before pydantic and torch are imported
     from ..recipe.recipe import Recipe  # noqa: PLC0415
@@ -88,6 +90,7 @@ def _check(
     prompt: list[str],
     files: list[str],
     *,
+    samples: int | None,
     seed: int | None,
     lines: bool,
     as_json: bool,
@@ -96,6 +99,8 @@ def _check(
     """What typer cannot see: options that contradict one another or are missing together."""
     if seed is not None and not 0 <= seed < 2**64:
         raise UsageMistake(f"--seed {seed} is no seed", remedy="give a whole number from 0 to 2**64 - 1")
+    if samples is not None and samples > MOST_SAMPLES:
+        raise UsageMistake(f"-n {samples} is too much", remedy=f"at most {MOST_SAMPLES:,} samples a prompt")
     if as_json and stream:
         raise UsageMistake("--json prints whole rows, each when it is done", remedy="leave --stream out")
     if lines and not files:

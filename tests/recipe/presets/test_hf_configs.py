@@ -138,6 +138,7 @@ def test_every_parameter_of_the_installed_transformers_is_known() -> None:
 def _something(key: str) -> object:
     lists = {
         "bad_words_ids": [[3]],
+        "force_words_ids": [[3]],
         "sequence_bias": [[[3], 1.0]],
         "exponential_decay_length_penalty": [3, 1.1],
     }

@@ -169,7 +169,7 @@ def _beams(reading: Reading) -> int:
 
 def _modes(reading: Reading, samples: bool, beams: int) -> Iterator[str]:
     """Strategies, the best first; what the later ones do without is in the report."""
-    if reading.has("force_words_ids") or reading.has("constraints"):
+    if reading.has("force_words_ids"):
         yield "constrained_beam"
     if beams > 1:
         if reading.integer("num_beam_groups", 1) > 1:

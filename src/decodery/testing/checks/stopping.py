@@ -63,7 +63,10 @@ def looks_at_ids_alone(case: Case) -> None:
     for rows in ragged_rows():
         wanted = case.answer(rows)
         shown = replace(rows, scores=rows.scores[:, :0])  # (R, V) -> (R, 0)
-        require(bool((case.answer(shown) == wanted).all()), "answers otherwise where it is shown no scores")
+        require(
+            bool((case.answer(shown, case.bind(rows)) == wanted).all()),
+            "answers otherwise where it is shown no scores",
+        )
 
 
 CHECKS = (answers_a_bool_a_row, stops_at_its_limit, looks_at_ids_alone)

@@ -34,7 +34,9 @@ def test_a_strategy_that_ranks_gives_as_many_rows_as_its_recipe_says(run: Any) -
         *("--max-new-tokens", "4", "--json"),
     )
     assert done.code == 0, done.err
-    assert [json.loads(line)["sample_index"] for line in done.out.splitlines()] == [0, 1]
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert [row["sample_index"] for row in rows] == [0, 1]
+    assert rows[0]["sequence_score"] >= rows[1]["sequence_score"]
 
 
 def test_more_rows_than_a_call_can_have_are_refused_at_once(run: Any) -> None:

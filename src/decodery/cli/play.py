@@ -50,6 +50,7 @@ def play(console: Console, decoder: Decoder, job: Job) -> int:
             for event in stream:
                 if event.token is not None:
                     clock.tick()
+                rows[event.row].score = event.score
                 printer.push(event.row, event.token, event.text, event.finished)
                 if bar is not None:
                     bar.update(*_progress(job, rows, clock.tokens))

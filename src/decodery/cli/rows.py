@@ -19,6 +19,7 @@ class RowState:
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     reason: str | None = None
+    score: float | None = None
 
 
 def row_states(prompts: Sequence[str | list[int]], samples: int) -> list[RowState]:
@@ -129,6 +130,7 @@ class JsonPrinter(RowPrinter):
             "text": row.text if self._has_text else None,
             "tokens": row.tokens,
             "finish_reason": row.reason,
+            **({} if row.score is None else {"sequence_score": row.score}),
             **self._facts,
         }
         self._console.line(json.dumps(data, ensure_ascii=self._ascii))

@@ -20,7 +20,8 @@ from .text import RowText
 class Event:
     """One token of a stream. `row` counts as in the result; `text` is what may be shown by now, "" while bytes or a
     possible stop string are held back; `finished` is the finish reason with the row's last event. A row that ends
-    without a token of its own has a last event whose `token` is None.
+    without a token of its own has a last event whose `token` is None. `score` comes with the last event of a text that
+    its strategy ranked.
     """
 
     row: int
@@ -28,6 +29,7 @@ class Event:
     text: str
     logprob: float | None
     finished: str | None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,12 @@ def hypothesis_events(place: int, row: Row) -> Iterator[Event]:
     """The events of a result that was not known before the end: the text comes with its first one."""
     for left, token in zip(range(len(row.tokens) - 1, -1, -1), row.tokens, strict=True):
         text = (row.text or "") if left == len(row.tokens) - 1 else ""
-        yield Event(place, token, text, None, row.finish_reason if left == 0 else None)
+        if left:
+            yield Event(place, token, text, None, None)
+        else:
+            yield Event(place, token, text, None, row.finish_reason, row.sequence_score)
     if not row.tokens:
-        yield Event(place, None, "", None, row.finish_reason)
+        yield Event(place, None, "", None, row.finish_reason, row.sequence_score)
 
 
 def _whole_text(text: RowText, tokens: Sequence[int], reason: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .run import Run
+from .run.run import Run
 
 
 def decode_tokens(run: Run) -> Iterator[None]:

@@ -16,11 +16,11 @@ from ..contracts.specs import StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse, fill, lone_value
 from ..host.registry import Host
 from ..recipe.recipe import Recipe, default_stop
-from .opaque import is_opaque, opaque_step, opaque_strategy
 from .own_loop.bound import BoundPipeline, bind_pipeline
 from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
-from .plan import Plan
+from .plan.plan import Plan
 from .rng import check_seed
+from .steps.opaque import is_opaque, opaque_step, opaque_strategy
 
 Role = Literal["processor", "stop"]
 

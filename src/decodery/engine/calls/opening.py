@@ -13,17 +13,18 @@ from torch import Tensor
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import DecodableModel, Observer, RunRng, Tokenizer
 from ...contracts.steps import Step
-from ..apply import BoundStep
-from ..bind import bind_steps, bind_strategy, strategy_min_keep
 from ..buffers.feed import Feed, take_rows
 from ..buffers.history import History
-from ..facts import Facts
 from ..io.rows import TextRules
 from ..pipeline import Pipeline
-from ..plan import Plan
+from ..plan.plan import Plan
 from ..rng import RowRng, torch_rng
-from ..run import UNLIMITED, Run
-from ..stopping import StopRules
+from ..run.run import Run
+from ..run.state import UNLIMITED
+from ..steps.apply import BoundStep
+from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
+from ..steps.facts import Facts
+from ..steps.stopping import StopRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import torch
 
 from ...contracts.errors import PluginError
 from ...contracts.steps import Step
-from ..hypotheses import Hypothesis
 from ..io.generation import Row
 from ..io.recorders import LogprobRecorder, ScoreRecorder
 from ..io.rows import Event, Origin, RowEvents, hypothesis_events, hypothesis_row, result_row
 from ..loop import decode_tokens
 from ..pipeline import Pipeline
+from ..run.hypotheses import Hypothesis
 from .opening import Opening, Setting
 from .wishes import Wishes
 

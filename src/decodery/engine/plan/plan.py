@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..host.registry import Host
-from ..kernels import identical
-from ..kernels.draw import bad_rows
-from ..kernels.table import Choice, choose
-from .apply import BoundStep, View
+from ...host.registry import Host
+from ...kernels import identical
+from ...kernels.draw import bad_rows
+from ...kernels.table import Choice, choose
+from ..rng import RowRng, TorchRng
+from ..steps.apply import BoundStep, View
 from .fused import Fused, as_scores, bind_head, cannot_fuse
-from .rng import RowRng, TorchRng
 from .tail import BoundEdit, Tail, find_tail
 
 __all__ = ["Plan", "Watcher", "as_scores"]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..contracts.errors import DecoderyError, InvalidInput, PluginError
-from ..contracts.lowering import Lowered, as_lowered
-from ..contracts.params import param_values
-from ..contracts.specs import StepSpec, resolve
-from ..contracts.steps import Step, StrategyUse
+from ...contracts.errors import DecoderyError, InvalidInput, PluginError
+from ...contracts.lowering import Lowered, as_lowered
+from ...contracts.params import param_values
+from ...contracts.specs import StepSpec, resolve
+from ...contracts.steps import Step, StrategyUse
 from .apply import BoundStep, PerRow, way
 from .facts import Facts
 from .opaque import Opaque, knows_its_place

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import DecoderyError, PluginError
-from ..contracts.lowering import Lowered
+from ...contracts.errors import DecoderyError, PluginError
+from ...contracts.lowering import Lowered
+from ..buffers.history import History
+from ..rng import StepRng
 from .copying import fresh_copy
-from .rng import StepRng
 
 OF_A_ROW = frozenset(
     {"prompt_lengths", "encoder_ids", "encoder_lengths", "prompt_index", "limits", "padding", "rng"}
@@ -42,6 +43,10 @@ class View:
     prompt_lengths: Tensor
     host_lengths: Sequence[int]
     active: Sequence[int]
+
+    @classmethod
+    def of(cls, history: History, active: Sequence[int]) -> View:
+        return cls(history.input_ids, history.lengths, history.prompt_lengths, history.host_lengths, active)
 
     def groups(self) -> list[tuple[int, list[int]]]:
         """(length, active rows of that length)."""

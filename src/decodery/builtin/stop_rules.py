@@ -6,6 +6,7 @@ from ..contracts.specs import StepSpec
 from . import params
 
 HERE = "decodery.builtin.stopping"
+LOWERED = "decodery.builtin.lowerings.endings"
 
 LAST_TOKENS = frozenset({"stateless", "ragged", "reads_history", "ids_only", "compilable"})
 
@@ -21,6 +22,7 @@ def stop_rules() -> list[StepSpec]:
             reference="transformers.EosTokenCriteria",
             needs=frozenset({"eos"}),
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:eos",
             aliases=("EosTokenCriteria",),
             finish_reason="eos",
         ),
@@ -32,6 +34,7 @@ def stop_rules() -> list[StepSpec]:
             summary="ends a row at any of these tokens",
             wants=frozenset({"vocab_size"}),
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:stop_token_ids",
             finish_reason="stop_token_ids",
         ),
         StepSpec(
@@ -42,6 +45,7 @@ def stop_rules() -> list[StepSpec]:
             summary="ends a row after so many new tokens",
             needs=frozenset({"prompt_lengths"}),
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:max_new_tokens",
             finish_reason="length",
         ),
         StepSpec(
@@ -52,6 +56,7 @@ def stop_rules() -> list[StepSpec]:
             summary="ends a row at so many tokens, prompt included",
             reference="transformers.MaxLengthCriteria",
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:max_length",
             aliases=("MaxLengthCriteria",),
             finish_reason="length",
         ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from .run.run import Run
 
 
@@ -11,5 +13,6 @@ def decode_tokens(run: Run) -> Iterator[None]:
     """Until every row is finished: forward, process, choose, record. Yields after each step, so that a stream can
     show what came and a caller can stop asking."""
     while not run.done:
-        run.append(run.pick())
+        with torch.no_grad():
+            run.append(run.pick())
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -33,21 +33,22 @@ class Forward:
     ) -> None:
         self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
         self._width = width
+        self._name = name_of(model)
         self._inference = torch.is_inference_mode_enabled()
         self._open = True
         evaluation.hold()
 
-    @contextmanager
-    def mode(self) -> Iterator[None]:
+    def mode(self) -> AbstractContextManager[None]:
         """The session's grad mode: whatever makes or writes caches runs in it."""
-        with torch.inference_mode(self._inference), torch.no_grad():
-            yield
+        if not torch.is_grad_enabled() and torch.is_inference_mode_enabled() == self._inference:
+            return nullcontext()  # the run is in it already: entering costs as much as a small layer
+        return _mode(self._inference)
 
     def run(self, ids: Tensor, inputs: dict[str, Any]) -> object:
         """(B, T) int64 and further arguments by name -> whatever the model returns."""
         if not self._open:
             raise ModelError(
-                f"a session of {name_of(self._model)} was used after it had been closed",
+                f"a session of {self._name} was used after it had been closed",
                 remedy="open a new one; a model with an internal cache serves one session at a time",
             )
         with self.mode():
@@ -64,7 +65,7 @@ class Forward:
         """What the model returned for ids (batch, length) -> logits (B, T', V), a view."""
         with self.mode():  # a head that was handed over is called here
             answer = self._call.logits_of(output)
-        logits = as_logits(answer, batch, length, name_of(self._model), self._call.time_first)
+        logits = as_logits(answer, batch, length, self._name, self._call.time_first)
         # Of a model spread over devices the last part answers; the run's buffers are where the ids came from.
         logits = logits.to(self._device)
         return logits if self._width is None else logits[..., : self._width]
@@ -73,6 +74,12 @@ class Forward:
         if self._open:
             self._open = False
             self._evaluation.release()
+
+
+@contextmanager
+def _mode(inference: bool) -> Iterator[None]:
+    with torch.inference_mode(inference), torch.no_grad():
+        yield
 
 
 def one_by_one(tokens: Tensor) -> list[Tensor]:

@@ -68,14 +68,13 @@ class Run(RunState):
         if self._watchers.want_scores:
             self.scores()
         self._settle()
-        scores = self._scores
-        if stop and scores is None:
+        if stop and self._scores is None and not self._stops.ids_only:
             # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
-            scores = self._no_scores() if self._stops.ids_only else as_scores(self.logits())
+            self._scores = as_scores(self.logits())
         if rows is not None:
             chosen: list[bool] = rows.tolist()
             self._rows.activate([row for row in self._rows.active if chosen[row]])
-        self._record(tokens, scores if stop else None)
+        self._record(tokens, stop)
 
     def finish(self, rows: Tensor, reason: str) -> None:
         for row in rows.nonzero().flatten().tolist():  # (R,) -> (F, 1) -> (F,)
@@ -98,8 +97,7 @@ class Run(RunState):
         self.rng.select(rows, copies, self._history.steps)
         self._limits = self._limits[rows]
         self._plan.select(rows, host_rows)
-        for step in self._stops.rules:
-            step.select(rows, host_rows)
+        self._stops.select(rows, host_rows)
         if self._told:
             self._strategy.select(rows)
         self._watchers.select(rows)
@@ -179,13 +177,17 @@ class Run(RunState):
             self._watchers.scores(as_scores(self._raw), scores, self._rows.growing_mask)
             if self._watchers.want_steps:  # nothing was shown of drafts that might not stay
                 self.process(self._raw)
-            self._record(torch.where(last == place, following, tokens[:, place]), scores)
+            self._record(torch.where(last == place, following, tokens[:, place]))
 
     # -- candidates and hypotheses ----------------------------------------------------------------------------
 
     def stops(self, rows: Tensor, tokens: Tensor) -> list[str | None]:
         host_rows: list[int] = rows.tolist()
         history = self._history
+        if self._stops.plain:
+            lengths_then = [history.host_lengths[row] + 1 for row in host_rows]
+            prompts = [history.host_prompt_lengths[row] for row in host_rows]
+            return self._stops.of_tokens(tokens.tolist(), lengths_then, prompts)
         ids = history.with_candidates(rows, tokens)
         lengths = history.lengths[rows] + 1
         host_lengths = [history.host_lengths[row] + 1 for row in host_rows]
@@ -232,32 +234,39 @@ class Run(RunState):
         elif self._raw is None:
             self._rows.activate(self._rows.everyone if self._rectangle else self._rows.unfinished)
 
-    def _record(self, tokens: Tensor, scores: Tensor | None) -> None:
-        """One token (R,) in every active row; with `scores` (R, V) the stop rules are asked."""
-        tokens = tokens.to(self._history.tokens.device)
-        if self._pads_finished:
-            tokens = tokens.masked_fill(self._rows.finished_mask(), self._history.pad)
-        self._history.write(tokens, self._rows.mask, self._rows.active)
-        self._plan.observe(tokens, self._rows.mask)
-        self._stops.observe(tokens, self._rows.mask)
+    def _record(self, tokens: Tensor, stop: bool = True) -> None:
+        """One token (R,) in every active row; with `stop` the stop rules are asked."""
+        history, rows = self._history, self._rows
+        tokens = tokens.to(history.tokens.device)
+        if self._pads_finished and any(rows.reasons):
+            tokens = tokens.masked_fill(rows.finished_mask(), history.pad)
+        history.write(tokens, rows.mask, rows.active)
+        self._plan.observe(tokens, rows.mask)
+        self._stops.observe(tokens, rows.mask)
         if self._told:
-            self._strategy.observe(tokens, self._rows.mask)
-        growing = self._rows.growing
+            self._strategy.observe(tokens, rows.mask)
+        growing = rows.growing
         for row in growing:
-            self._rows.ends[row] = self._history.host_lengths[row]
-        if scores is not None:
-            reasons = self._stops.ask(self._view(), scores)
+            rows.ends[row] = history.host_lengths[row]
+        if stop:
+            reasons = self._why_ended(tokens)
             for row in growing:
-                self._rows.reasons[row] = reasons[row]
-        self._watchers.tokens(tokens, lambda: self._rows.mask_of(growing), self._rows.reasons)
+                rows.reasons[row] = reasons[row]
+        self._watchers.tokens(tokens, lambda: rows.mask_of(growing), rows.reasons)
         self._raw = self._scores = self._drafts = None
+
+    def _why_ended(self, tokens: Tensor) -> list[str | None]:
+        """What the stop rules say of each row, whose newest token (R,) is in the history."""
+        history = self._history
+        if self._stops.plain:
+            return self._stops.of_tokens(tokens.tolist(), history.host_lengths, history.host_prompt_lengths)
+        return self._stops.ask(self._view(), self._no_scores() if self._scores is None else self._scores)
 
     def _take_back(self, counts: Tensor, host_counts: list[int]) -> None:
         """(R,) int64, and the same on the host: out of the history and the steps."""
         self._history.rewind(counts, host_counts)
         self._plan.rewind(counts)
-        for step in self._stops.rules:
-            step.rewind(counts)
+        self._stops.rewind(counts)
 
     def _checked(self, raw: Tensor, scores: Tensor) -> Tensor:
         """Name the first bad row, or end it alone. The row's scores become zeros, so that the others' draw is as it

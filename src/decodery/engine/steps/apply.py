@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ...contracts.errors import DecoderyError, PluginError
-from ...contracts.lowering import Lowered
+from ...contracts.lowering import Ending, Lowered
 from ..buffers.history import History
 from ..rng import StepRng
 from .copying import fresh_copy
@@ -70,9 +70,10 @@ class BoundStep(ABC):
         ids_only: bool = False,
         reason: str = "",
         lowered: tuple[Lowered, ...] | None = None,
+        endings: tuple[Ending, ...] | None = None,
     ) -> None:
         self.name, self.role, self.instances = name, role, list(instances)
-        self.lowered = lowered
+        self.lowered, self.endings = lowered, endings
         self.trusted, self.stateless, self.ids_only, self.reason = trusted, stateless, ids_only, reason
 
     @abstractmethod

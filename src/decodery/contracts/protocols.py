@@ -294,6 +294,7 @@ class Capabilities:
     static  the state has fixed addresses, so that a step can be captured in a CUDA graph
     hidden  the outputs of layers can be told: `watch` and `hidden`
     shared  several sessions may be open at once; without it a second one ends the first
+    pads    a left-padded rectangle and its mask are taken, whatever becomes of the rows: what `compat: hf` asks
     """
 
     masks: bool = False
@@ -303,6 +304,7 @@ class Capabilities:
     static: bool = False
     hidden: bool = False
     shared: bool = True
+    pads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +353,7 @@ class Session(Protocol):
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64 -> (B, V) logits after the last column. `attention_mask` (B, T) is 0 on left padding, and
-        given only to sessions with `masks`. Called once, first.
+        given only to sessions with `masks`, under `compat: hf` also with `pads`. Called once, first.
 
         `model_inputs` are the caller's, a row each where they are tensors that go with the rows. With an encoder
         `input_ids` are the decoder's; `encoder_ids` (B, S) int64 are the prompts, right-padded, and `encoder_mask`

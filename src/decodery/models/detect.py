@@ -34,7 +34,8 @@ def connect(
 
     With "auto" the adapters are tried in the given order: probe, then factory, then three short sessions that
     show what shapes cannot (adapters whose models set `trusted` are spared those). What fails is noted, and
-    the next one tried. An adapter that is named is taken without a probe, and its errors are the user's.
+    the next one tried. An adapter that is named is taken at its word: its errors are the user's, and what the three
+    sessions show is a warning (`verify: False` spares them, too).
 
     The module is left as it was found. Raises `ModelError` when nothing drives the model, `UnknownName` for a
     name that no adapter has, `InvalidInput` for an option that cannot be.
@@ -48,15 +49,27 @@ def connect(
         spec = _named(name, adapters)
         decodable = resolve(spec.factory, f"adapter {spec.name!r}")(model, options)
         told = getattr(decodable, "evidence", "")
+        spared = getattr(decodable, "trusted", False) or options.get("verify", True) is False
         return decodable, Report(
             model=name_of(model),
             adapter=spec.name,
             evidence="; ".join(filter(None, ["it was asked for", told])),
             facts=decodable.facts,
             difference=getattr(decodable, "difference", None),
-            warnings=tuple(getattr(decodable, "warnings", ())),
+            warnings=(
+                *getattr(decodable, "warnings", ()),
+                *([] if spared else _seen(decodable, name_of(model))),
+            ),
             compared=getattr(decodable, "compared", 0),
         )
+
+
+def _seen(decodable: DecodableModel, name: str) -> list[str]:
+    """What `observe` would stop at is a warning to somebody who chose the adapter."""
+    try:
+        return observe(decodable, name)
+    except ModelError as error:
+        return [f"{error.message} ({error.remedy})" if error.remedy else error.message]
 
 
 def inspect(

@@ -15,9 +15,9 @@ from ...contracts.protocols import Capabilities, EncoderFacts, ModelFacts, Optio
 from ..calling import Call, module_of, name_of, read_call, run
 from ..facts import facts_of, first_number
 from ..forward import Forward, refuse_mask, uniform_count
+from ..hf_caches import cache_argument, head_width, keeps_everything
 from ..keeping.module import EvalMode
 from ..options import check_options, check_width, told_width
-from .hf import cache_argument, head_width, keeps_everything
 
 DECODER_CONTEXT = ("max_target_positions", "max_decoder_position_embeddings", "max_position_embeddings")
 ENCODER_CONTEXT = ("max_encoder_position_embeddings", "max_position_embeddings")

@@ -204,6 +204,7 @@ class StateModel(CachedModel):
             rows=self.tried_rows,
             single=self.single,
             window=self.window,
+            dtype=facts.dtype,
         )
 
     def _wrong(self, truth: Truth) -> str:

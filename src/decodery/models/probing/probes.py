@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ...contracts.errors import ModelError
 from ...contracts.protocols import DecodableModel
-from .verify import newest_difference, random_ids, tolerance
+from .rounding import tolerance
+from .verify import newest_difference, random_ids
 
 LENGTH = 4
 
@@ -41,7 +42,7 @@ def observe(decodable: DecodableModel, name: str) -> list[str]:
         # Unbatched models are a kind of their own; where one row fails too, its error is the one to read.
         _answers(decodable, ids[:1])
         raise OneRow(f"{name} takes one row at a time (two rows: {error.message})") from error
-    allowed = tolerance(base.dtype)
+    allowed = tolerance(base, facts.dtype)
     warnings = _width(base, facts.vocab_size, name)
     if newest_difference(base, _answers(decodable, ids)) > allowed:
         return [

@@ -1,0 +1,179 @@
+"""Is the cache of a transformers model true, and does the model look at its mask? A few calls, once a module.
+
+One session answers both: of two rows the first is left-padded, and each is held against the whole context of its own
+text, fed without a cache and without padding.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ...contracts.errors import ModelError
+from ..calling import Call, module_of
+from ..facts import window_of
+from ..forward import Forward
+from ..keeping.module import EvalMode, left_as_found
+from .rounding import coarsest, tolerance
+from .verify import LONGEST_WINDOW, TOTAL, position_gaps, random_ids
+
+STEPS, PADDING = 3, 2
+"""One-token calls after the first, and the columns by which the first row is padded."""
+HALVES = (torch.float16, torch.bfloat16)
+SPECIAL = re.compile(r"_token_(id|ids|index)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Differences of log-probability from the whole context: `difference` of cached steps, `padded` of those behind
+    padding; what rounding explains, and the tokens compared. `failure` is what the cache raised, `untried` why there
+    is nothing to compare with."""
+
+    difference: float = 0.0
+    padded: float = 0.0
+    allowed: float = 0.0
+    compared: int = 0
+    failure: str = ""
+    untried: str = ""
+
+
+class Session(Protocol):
+    def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor: ...
+    def step(self, tokens: Tensor) -> Tensor: ...
+    def close(self) -> None: ...
+
+
+class Owner(Protocol):
+    """Whose cache it is: `begin(rows, length, model)` is a session that calls `model`."""
+
+    model: Callable[..., Any]
+    call: Call
+    config: Any
+    evaluation: EvalMode
+    width: int | None
+
+    @property
+    def facts(self) -> Any: ...
+    def begin(self, rows: int, length: int, model: Callable[..., Any]) -> Session: ...
+
+
+# Outside the modules, which are saved and copied; weak, so that a module's end is the end of its entry.
+_PROOFS: weakref.WeakKeyDictionary[nn.Module, dict[str, Proof]] = weakref.WeakKeyDictionary()
+_GUARD = threading.Lock()
+
+
+def proved(owner: Owner, manner: str) -> Proof:
+    """The proof of `owner`'s cache in this `manner`: remembered where it held, since the next decoder of the same
+    module asks again; what failed may have been mended."""
+    module: Any = module_of(owner.model)
+    manner = f"{manner}, {owner.facts.dtype}, {owner.facts.device}"
+    with _GUARD:
+        known = _PROOFS.setdefault(module, {})
+    if manner not in known:
+        with left_as_found(module):
+            proof = prove(owner)
+        if proof.untried or proof.difference > proof.allowed:
+            return proof
+        known[manner] = proof
+    return known[manner]
+
+
+def prove(owner: Owner) -> Proof:
+    """One call with the whole context, one with a prompt, `STEPS` with a token each. Raises only for want of memory."""
+    facts = owner.facts
+    # What torch.compile makes of a model is tried by whoever decodes: every shape here would be compiled for.
+    model: Any = getattr(owner.model, "_orig_mod", owner.model)
+    window = window_of(owner.model) or 0
+    total = max(TOTAL, window + 6 if window <= LONGEST_WINDOW else 0)
+    total = min(total, facts.max_length or total)
+    first = total - STEPS
+    if first < 1:
+        return Proof(untried=f"the context of {facts.max_length} tokens is too short to try it")
+    pad = PADDING if facts.capabilities.pads and first > PADDING else 0
+    ids = without(special_ids(owner.config), random_ids(2, total, facts.vocab_size), facts.vocab_size or 2)
+    try:
+        whole = _whole(owner, model, ids, STEPS + 1 + pad)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return Proof(untried=f"a call with ids alone fails: {_said(error)}")
+    if whole.shape[1] < STEPS + 1 + pad:
+        return Proof(untried="it answers for the last position only")
+    allowed = tolerance(whole, facts.dtype)
+    try:
+        seen = _stepped(owner.begin(2, total, model), ids, first, pad)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return Proof(difference=float("inf"), allowed=allowed, failure=f"fails with it: {_said(error)}")
+    count = whole.shape[1]
+    expected = [whole[0, count - pad - STEPS - 1 : count - pad], whole[1, count - STEPS - 1 :]]
+    gaps = [position_gaps(row[None], truth[None])[0] for row, truth in zip(seen, expected, strict=True)]
+    # In half precision rounding alone sends a token to another expert now and then; a cache that lies does so always.
+    half = coarsest(whole.dtype, facts.dtype) in HALVES
+    padded, plain = (float(gap.median() if half else gap.max()) for gap in gaps)
+    return Proof(difference=plain, padded=padded, allowed=allowed, compared=total)
+
+
+def _whole(owner: Owner, model: Any, ids: Tensor, count: int) -> Tensor:
+    """(B, T) int64 -> (B, T', V), the newest `count` positions at least."""
+    inputs: dict[str, Any] = {"use_cache": False, "return_dict": True}
+    if "logits_to_keep" in owner.call.accepts:
+        inputs["logits_to_keep"] = count
+    forward = Forward(model, owner.call, owner.evaluation, owner.facts.device, owner.width)
+    try:
+        return forward.found_in(forward.run(ids, inputs), *ids.shape)
+    finally:
+        forward.close()
+
+
+def _stepped(session: Session, ids: Tensor, first: int, pad: int) -> Tensor:
+    """(2, T) int64 -> (2, STEPS + 1, V): a prompt of `first` columns and one-token steps. Row 0 begins with `pad`
+    columns of padding, and is behind row 1 by as many tokens."""
+    fed = torch.stack([torch.cat([ids[0, :pad], ids[0, : ids.shape[1] - pad]]), ids[1]])
+    mask = torch.ones_like(fed)
+    mask[0, :pad] = 0
+    try:
+        seen = [session.prefill(fed[:, :first], mask[:, :first] if pad else None)]
+        seen += [session.step(fed[:, at : at + 1])[:, -1] for at in range(first, fed.shape[1])]
+        return torch.stack(seen, dim=1)
+    finally:
+        session.close()
+
+
+def special_ids(config: Any) -> set[int]:
+    """Ids that mean something to a model itself: pads, ends, the places of images and sounds."""
+
+    def found(values: Mapping[str, Any]) -> Iterator[int]:
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                yield from found(value)
+            elif SPECIAL.search(str(name)):
+                items = value if isinstance(value, (list, tuple)) else [value]
+                yield from (item for item in items if isinstance(item, int) and not isinstance(item, bool))
+
+    return set(found(config.to_dict()))
+
+
+def without(special: set[int], ids: Tensor, vocab_size: int) -> Tensor:
+    """(B, T) int64 -> the same, special ids replaced by others, if there are any."""
+    plain = [token for token in range(min(vocab_size, len(special) + 8)) if token not in special]
+    if not plain:
+        return ids
+    hit = torch.isin(ids, torch.tensor(sorted(special), dtype=ids.dtype))
+    others = torch.tensor(plain, dtype=ids.dtype)[torch.arange(ids.numel()) % len(plain)].view_as(ids)
+    return torch.where(hit, others, ids)
+
+
+def _said(error: Exception) -> str:
+    """The model's own words: what we asked of it is known."""
+    cause = error.__cause__ if isinstance(error, ModelError) and error.__cause__ is not None else error
+    words = getattr(cause, "message", "") or f"{type(cause).__name__}: {cause}"
+    return str(words).strip().splitlines()[0]

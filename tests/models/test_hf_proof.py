@@ -1,0 +1,253 @@
+"""transformers' classes are not believed either: cache and mask are proved, once a module, and a liar is named."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from adapters import connected
+from test_hf import MAKERS, SIZES, made
+from torch import Tensor, nn
+
+from decodery import Decoder, Pipeline
+from decodery.contracts.errors import ModelError
+from decodery.models.options import UnknownOption
+from decodery.models.probing.rounding import coarsest, tolerance
+
+as_llama = functools.wraps(hf.LlamaForCausalLM.forward)
+"""For methods that hand everything on: the signature is what adapters read."""
+PROMPTS = [[5, 6, 7, 8, 9], [11], [21, 22, 23]]
+
+
+def loud(model: Any) -> Any:
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+def best(model: Any, prompt: list[int], count: int = 6) -> list[int]:
+    """By the whole text in each step."""
+    ids = torch.tensor([prompt])
+    with torch.no_grad():
+        for _ in range(count):
+            ids = torch.cat([ids, model(ids, use_cache=False).logits[:, -1:].argmax(-1)], dim=1)
+    return ids[0, len(prompt) :].tolist()
+
+
+class Late(hf.LlamaForCausalLM):
+    """Every step with its cache believes that it is the first."""
+
+    @as_llama
+    def forward(self, input_ids: Tensor, position_ids: Tensor | None = None, **kwargs: Any) -> Any:
+        if input_ids.shape[1] == 1:
+            position_ids = torch.zeros_like(input_ids)
+        return super().forward(input_ids, position_ids=position_ids, **kwargs)
+
+
+class Deaf(hf.LlamaForCausalLM):
+    """Takes a mask and forgets it."""
+
+    @as_llama
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
+        return super().forward(input_ids, **kwargs)
+
+
+class Wet(hf.LlamaForCausalLM):
+    """Its dropout knows no eval mode."""
+
+    @as_llama
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().forward(*args, **kwargs)
+        answer.logits = nn.functional.dropout(answer.logits, 0.3)
+        return answer
+
+
+class Seeing(hf.LlamaForCausalLM):
+    """Looks for a picture wherever its id stands, as models of pictures do."""
+
+    @as_llama
+    def forward(self, input_ids: Tensor, **kwargs: Any) -> Any:
+        if bool((input_ids == 96).any()):
+            raise ValueError("Image features and image tokens do not match")
+        return super().forward(input_ids, **kwargs)
+
+
+def test_a_cache_that_lies_is_given_up_with_a_warning_and_the_text_is_right() -> None:
+    model = loud(Late(hf.LlamaConfig(**SIZES)))
+    decoder = Decoder(model, Pipeline().stop("max_new_tokens", 6))
+    assert decoder.report.adapter == "stateless"
+    warning = decoder.report.warnings[0]
+    assert warning.startswith("adapter 'hf' was tried and given up")
+    assert "steps with its cache are not those of the whole context" in warning
+    assert "adapter='stateless' feeds the whole context" in warning
+    assert decoder.generate(PROMPTS).tokens == [best(model, prompt) for prompt in PROMPTS]
+    with pytest.raises(ModelError, match="steps with its cache are not those") as caught:
+        connected(model, "hf")
+    assert "'verify': False" in caught.value.remedy
+    assert connected(model, {"name": "hf", "verify": False})[1].difference is None
+
+
+def test_a_mask_that_is_ignored_pads_nothing() -> None:
+    model = loud(Deaf(hf.LlamaConfig(**SIZES)))
+    decoder = Decoder(model, Pipeline().stop("max_new_tokens", 6))
+    can = decoder.model.facts.capabilities
+    assert (decoder.report.adapter, can.masks, can.pads, can.rewind) == ("hf", False, True, "uniform")
+    (warning,) = decoder.report.warnings
+    assert "a left-padded row is not answered like the row alone" in warning
+    assert "lockstep" in warning
+    assert decoder.generate(PROMPTS).tokens == [best(model, prompt) for prompt in PROMPTS]
+
+
+def test_dropout_that_is_left_on_is_named() -> None:
+    report = connected(loud(Wet(hf.LlamaConfig(**SIZES))))[1]
+    assert report.adapter == "stateless"
+    assert "not deterministic" in report.warnings[-1]
+
+
+def test_an_encoder_with_a_head_is_driven_by_the_whole_text_and_called_not_causal() -> None:
+    model = loud(
+        hf.BertLMHeadModel(
+            hf.BertConfig(
+                vocab_size=97,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=64,
+            )
+        )
+    )
+    report = connected(model)[1]
+    assert report.adapter == "stateless"
+    assert any("not causal" in warning for warning in report.warnings)
+
+
+def bart() -> Any:
+    """Learned positions that know nothing of a mask: padding moves a row."""
+    config = hf.BartConfig(
+        vocab_size=97, d_model=32, decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=64,
+        max_position_embeddings=64, pad_token_id=0, eos_token_id=2, forced_eos_token_id=None,
+    )  # fmt: skip
+    return loud(hf.BartForCausalLM(config))
+
+
+def test_where_padding_moves_a_row_rows_are_fed_in_lockstep_and_compat_hf_pads() -> None:
+    model = bart()
+    decoder = Decoder(model, Pipeline().stop("max_new_tokens", 6))
+    assert decoder.generate(PROMPTS).tokens == [best(model, prompt) for prompt in PROMPTS]
+    width = max(map(len, PROMPTS))
+    ids = torch.tensor([[0] * (width - len(p)) + p for p in PROMPTS])
+    theirs = model.generate(
+        ids, attention_mask=(ids != 0).long(), max_new_tokens=6, do_sample=False, pad_token_id=0
+    )
+    alike = Decoder(model, Pipeline().compat("hf").stop("eos").stop("max_new_tokens", 6)).generate(PROMPTS)
+    padded = [row + [0] * (6 - len(row)) for row in alike.tokens]
+    assert padded == [row[width:] + [0] * (6 - len(row[width:])) for row in theirs.tolist()]
+
+
+def test_a_sound_model_is_proved_in_five_calls_and_once() -> None:
+    model = MAKERS["llama"]()
+    columns: list[int] = []
+    hook = model.register_forward_pre_hook(
+        lambda module, args, kwargs: columns.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    report = connected(model)[1]
+    assert columns == [10, 7, 1, 1, 1]
+    assert (report.compared, report.warnings) == (10, ())
+    assert report.difference is not None
+    assert report.difference < 1e-4
+    assert "verified    10 tokens" in str(report)
+    columns.clear()
+    assert connected(model)[1].difference == report.difference
+    assert Decoder(model).report.difference == report.difference
+    assert columns == []
+    connected(model, {"name": "hf", "cache": "static"})  # another cache, another proof
+    assert columns == [10, 7, 1, 1, 1]
+    hook.remove()
+
+
+def test_a_proof_does_not_keep_its_model() -> None:
+    model = MAKERS["gpt2"]()
+    connected(model)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_proof_passes_the_window_and_leaves_everything_as_it_was() -> None:
+    model = made("mistral")
+    model.train()
+    state = torch.random.get_rng_state()
+    calls: list[int] = []
+    hook = model.register_forward_pre_hook(
+        lambda module, args, kwargs: calls.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    report = connected(model, vocab_size=90)[1]  # a width that no other test has asked for
+    hook.remove()
+    assert calls[0] == SIZES["num_attention_heads"] + 8  # a window of six, and six tokens more
+    assert report.warnings == ()
+    assert model.training
+    assert all(part.training for part in model.modules())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    model.eval()
+
+
+def test_ids_that_mean_something_to_the_model_are_not_tried() -> None:
+    config = hf.LlamaConfig(**{**SIZES, "vocab_size": 97, "image_token_id": 96})
+    report = connected(loud(Seeing(config)))[1]
+    assert (report.adapter, report.compared) == ("hf", 10)
+    few = hf.LlamaConfig(**{**SIZES, "vocab_size": 4, "image_token_id": 3})
+    assert connected(loud(Seeing(few)))[1].compared == 10
+
+
+def test_a_model_that_wants_more_than_ids_is_believed_and_the_report_says_so() -> None:
+    class Picky(hf.LlamaForCausalLM):
+        @as_llama
+        def forward(self, input_ids: Tensor, pixel_values: Tensor | None = None, **kwargs: Any) -> Any:
+            if pixel_values is None:
+                raise ValueError("where is the picture?")
+            return super().forward(input_ids, **kwargs)
+
+    report = connected(Picky(hf.LlamaConfig(**SIZES)))[1]
+    assert (report.adapter, report.difference) == ("hf", None)
+    assert (
+        "not verified, as a call with ids alone fails: ValueError: where is the picture?" in report.evidence
+    )
+    assert "  verified    no\n" in str(report)
+
+
+def test_what_the_logits_are_may_be_said_and_another_orientation_may_not() -> None:
+    model = made("llama")
+    expected = Decoder(model).generate(PROMPTS, max_new_tokens=4).tokens
+    said = Decoder(model, adapter={"name": "hf", "logits": lambda output: -output.logits}, vocab_size=97)
+    assert said.report.compared == 10
+    ids = torch.tensor([PROMPTS[0]])
+    with torch.no_grad():
+        least = int(model(ids).logits[0, -1].argmin())
+    assert said.generate(PROMPTS[:1], max_new_tokens=1).tokens == [[least]]
+    assert Decoder(model, adapter={"name": "hf", "logits": "logits"}).generate(
+        PROMPTS, max_new_tokens=4
+    ).tokens == (expected)
+    with pytest.raises(UnknownOption, match="adapter 'hf' has no option 'time_first'"):
+        connected(model, {"name": "hf", "time_first": True})
+
+
+def test_rounding_is_that_of_the_coarsest_number_on_the_way() -> None:
+    logits = torch.tensor([[1.0, -3.0]])
+    assert tolerance(logits, torch.float32) == 2e-3
+    assert tolerance(logits, torch.bfloat16) == tolerance(logits.bfloat16(), torch.float32) == 0.15
+    assert tolerance(logits.half(), torch.float16) == 2e-2
+    # The step between two bfloat16 numbers near 30 is an eighth.
+    assert tolerance(30 * logits, torch.bfloat16) > 0.5
+    # "Never" is not a number that anything was computed from.
+    assert tolerance(torch.tensor([[1.0, torch.finfo(torch.float32).min, -torch.inf]]), torch.float32) == 2e-3
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert tolerance(logits, torch.float32) == 0.15
+    assert coarsest(torch.int8, None) == torch.float32

@@ -251,3 +251,63 @@ def test_rounding_is_that_of_the_coarsest_number_on_the_way() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert tolerance(logits, torch.float32) == 0.15
     assert coarsest(torch.int8, None) == torch.float32
+
+
+class LateBart(hf.BartForConditionalGeneration):
+    """Every step with its cache is a step with token 5."""
+
+    @functools.wraps(hf.BartForConditionalGeneration.forward)
+    def forward(self, decoder_input_ids: Tensor | None = None, **kwargs: Any) -> Any:
+        if decoder_input_ids is not None and decoder_input_ids.shape[1] == 1:
+            decoder_input_ids = torch.full_like(decoder_input_ids, 5)
+        return super().forward(decoder_input_ids=decoder_input_ids, **kwargs)
+
+
+def seq2seq(kind: Any = hf.BartForConditionalGeneration) -> Any:
+    config = hf.BartConfig(
+        vocab_size=97, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=64,
+        pad_token_id=1, forced_eos_token_id=None, eos_token_id=96,
+    )  # fmt: skip
+    return loud(kind(config))
+
+
+def test_an_encoder_decoders_cache_is_proved_behind_a_padded_prompt() -> None:
+    report = connected(seq2seq())[1]
+    assert (report.adapter, report.compared, report.warnings) == ("hf_encoder_decoder", 10, ())
+    assert report.difference is not None
+    assert report.difference < 1e-4
+
+
+def test_an_encoder_decoders_cache_that_lies_is_not_used() -> None:
+    model = seq2seq(LateBart)
+    decoder = Decoder(model)
+    assert "steps with its cache are not those of the whole context" in decoder.report.warnings[0]
+    assert "it is not used" in decoder.report.warnings[0]
+
+    def truth(prompt: list[int]) -> list[int]:
+        ids = torch.tensor([[model.config.decoder_start_token_id]])
+        with torch.no_grad():
+            for _ in range(6):
+                answer = model(input_ids=torch.tensor([prompt]), decoder_input_ids=ids, use_cache=False)
+                ids = torch.cat([ids, answer.logits[:, -1:].argmax(-1)], dim=1)
+        return ids[0, 1:].tolist()
+
+    assert decoder.generate(PROMPTS, max_new_tokens=6).tokens == [truth(prompt) for prompt in PROMPTS]
+    beams = {"recipe": 1, "strategy": {"beam": {"num_beams": 3}}, "stop": [{"max_new_tokens": 4}]}
+    trusted = Decoder(seq2seq(), beams).generate(PROMPTS).tokens  # sound, and by its cache
+    sound = Decoder(seq2seq(), beams, adapter={"name": "hf_encoder_decoder"})
+    sound.model.cached = False  # type: ignore[attr-defined]
+    assert sound.generate(PROMPTS).tokens == trusted
+
+
+def test_an_encoder_of_sounds_is_not_tried_and_the_report_says_so() -> None:
+    config = hf.WhisperConfig(
+        vocab_size=97, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, num_mel_bins=8, max_source_positions=8,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=3, suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    report = connected(hf.WhisperForConditionalGeneration(config).eval())[1]
+    assert "not verified, as its encoder takes no ids" in report.evidence
+    assert report.difference is None

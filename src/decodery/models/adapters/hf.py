@@ -23,7 +23,7 @@ from ..hf_caches import (
 )
 from ..keeping.module import EvalMode
 from ..options import check_options, check_width, told_width
-from ..probing.prove import Proof, proved
+from ..probing.prove import Proof, lied, proved
 from .hf_session import HfSession
 
 
@@ -149,12 +149,7 @@ class HfModel:
             return
         if proof.difference > proof.allowed:
             raise ModelError(
-                f"{name} takes {self.cache_argument}, but "
-                + (
-                    proof.failure
-                    or "steps with its cache are not those of the whole context: log-probabilities differ by "
-                    f"{proof.difference:.3g} (rounding explains {proof.allowed:.3g})"
-                ),
+                lied(name, self.cache_argument, proof),
                 remedy="adapter='stateless' feeds the whole context each step and needs no cache; "
                 "adapter={'name': 'hf', 'verify': False} trusts it",
             )

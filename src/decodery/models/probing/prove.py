@@ -45,7 +45,9 @@ class Proof:
 
 
 class Session(Protocol):
-    def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor: ...
+    def prefill(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any
+    ) -> Tensor: ...
     def step(self, tokens: Tensor) -> Tensor: ...
     def close(self) -> None: ...
 
@@ -69,16 +71,16 @@ _PROOFS: weakref.WeakKeyDictionary[nn.Module, dict[str, Proof]] = weakref.WeakKe
 _GUARD = threading.Lock()
 
 
-def proved(owner: Owner, manner: str) -> Proof:
-    """The proof of `owner`'s cache in this `manner`: remembered where it held, since the next decoder of the same
-    module asks again; what failed may have been mended."""
+def proved(owner: Owner, manner: str, how: Callable[[Any], Proof] | None = None) -> Proof:
+    """The proof of `owner`'s cache in this `manner`, by `how` or by `prove`. It is remembered where it held, since the
+    next decoder of the same module asks again; what failed may have been mended."""
     module: Any = module_of(owner.model)
     manner = f"{manner}, {owner.facts.dtype}, {owner.facts.device}"
     with _GUARD:
         known = _PROOFS.setdefault(module, {})
     if manner not in known:
         with left_as_found(module):
-            proof = prove(owner)
+            proof = (how or prove)(owner)
         if proof.untried or proof.difference > proof.allowed:
             return proof
         known[manner] = proof
@@ -114,11 +116,52 @@ def prove(owner: Owner) -> Proof:
     except Exception as error:
         return Proof(difference=float("inf"), allowed=allowed, failure=f"fails with it: {_said(error)}")
     count = whole.shape[1]
-    expected = [whole[0, count - pad - STEPS - 1 : count - pad], whole[1, count - STEPS - 1 :]]
-    gaps = [position_gaps(row[None], truth[None])[0] for row, truth in zip(seen, expected, strict=True)]
-    # In half precision rounding alone sends a token to another expert now and then; a cache that lies does so always.
-    half = coarsest(whole.dtype, facts.dtype) in HALVES
-    padded, plain = (float(gap.median() if half else gap.max()) for gap in gaps)
+    truth = torch.stack([whole[0, count - pad - STEPS - 1 : count - pad], whole[1, count - STEPS - 1 :]])
+    padded, plain = _gaps(seen, truth, facts.dtype)
+    return Proof(difference=plain, padded=padded, allowed=allowed, compared=total)
+
+
+def prove_beside_encoder(owner: Any) -> Proof:
+    """The same for an encoder-decoder: of two prompts the first is padded for the encoder."""
+    facts, model = owner.facts, getattr(owner.model, "_orig_mod", owner.model)
+    if facts.encoder is None or not facts.encoder.takes_ids:
+        return Proof(untried="its encoder takes no ids: there is nothing to try it with")
+    special = special_ids(owner.config)
+    size, both = facts.vocab_size or 2, min(facts.vocab_size or 2, facts.encoder.vocab_size or 2)
+    total = min(TOTAL, facts.max_length or TOTAL)
+    first = total - STEPS
+    if first < 1:
+        return Proof(untried=f"the context of {facts.max_length} tokens is too short to try it")
+    width = min(TOTAL - STEPS, facts.encoder.max_length or TOTAL)
+    pad = PADDING if width > PADDING else 0
+    ids = without(special, random_ids(2, total, size), size)
+    shown = without(special, random_ids(2, width, both), both)
+    mask = torch.ones_like(shown)
+    mask[0, width - pad :] = 0
+    forward = Forward(model, owner.call, owner.evaluation, facts.device, owner.width)
+    try:
+        wholes = []
+        for row, length in ((0, width - pad), (1, width)):
+            heard = shown[row : row + 1, :length].to(facts.device)
+            given = {owner.features: heard, "use_cache": False, "return_dict": True}
+            wholes.append(forward.found_in(forward.run(ids[row : row + 1], given), 1, total))
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return Proof(untried=f"a call with ids alone fails: {_said(error)}")
+    finally:
+        forward.close()
+    whole = torch.cat(wholes)[:, -STEPS - 1 :]  # 2 x (1, T, V) -> (2, STEPS + 1, V)
+    allowed = tolerance(whole, facts.dtype)
+    try:
+        session = owner.begin(2, total, model)
+        beside = {"encoder_ids": shown, "encoder_mask": mask if pad else None}
+        seen = _columns(session, ids, first, beside)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return Proof(difference=float("inf"), allowed=allowed, failure=f"fails with it: {_said(error)}")
+    padded, plain = _gaps(seen, whole, facts.dtype)
     return Proof(difference=plain, padded=padded, allowed=allowed, compared=total)
 
 
@@ -138,14 +181,37 @@ def _stepped(session: Session, ids: Tensor, first: int, pad: int) -> Tensor:
     """(2, T) int64 -> (2, STEPS + 1, V): a prompt of `first` columns and one-token steps. Row 0 begins with `pad`
     columns of padding, and is behind row 1 by as many tokens."""
     fed = torch.stack([torch.cat([ids[0, :pad], ids[0, : ids.shape[1] - pad]]), ids[1]])
-    mask = torch.ones_like(fed)
+    mask = torch.ones_like(fed)[:, :first]
     mask[0, :pad] = 0
+    return _columns(session, fed, first, {"attention_mask": mask if pad else None})
+
+
+def _columns(session: Session, fed: Tensor, first: int, beside: dict[str, Any]) -> Tensor:
+    """(2, T) int64 -> (2, STEPS + 1, V), and the session is over."""
     try:
-        seen = [session.prefill(fed[:, :first], mask[:, :first] if pad else None)]
+        seen = [session.prefill(fed[:, :first], **beside)]
         seen += [session.step(fed[:, at : at + 1])[:, -1] for at in range(first, fed.shape[1])]
         return torch.stack(seen, dim=1)
     finally:
         session.close()
+
+
+def _gaps(seen: Tensor, truth: Tensor, weights: torch.dtype) -> tuple[float, float]:
+    """(2, n, V) twice -> the difference of either row."""
+    gaps = position_gaps(seen, truth)
+    # In half precision rounding alone sends a token to another expert now and then; a cache that lies does so always.
+    half = coarsest(truth.dtype, weights) in HALVES
+    one, other = (float(gap.median() if half else gap.max()) for gap in gaps)
+    return one, other
+
+
+def lied(name: str, argument: str, proof: Proof) -> str:
+    """What is wrong with a cache, in words."""
+    return f"{name} takes {argument}, but " + (
+        proof.failure
+        or "steps with its cache are not those of the whole context: log-probabilities differ by "
+        f"{proof.difference:.3g} (rounding explains {proof.allowed:.3g})"
+    )
 
 
 def special_ids(config: Any) -> set[int]:

@@ -61,6 +61,7 @@ def connect(
                 *([] if spared else _seen(decodable, name_of(model))),
             ),
             compared=getattr(decodable, "compared", 0),
+            hint=getattr(decodable, "hint", ""),
         )
 
 
@@ -117,6 +118,7 @@ def _first_that_works(
             warnings=(*(warnings if getattr(decodable, "difference", None) is None else ()), *seen),
             difference=getattr(decodable, "difference", None),
             compared=getattr(decodable, "compared", 0),
+            hint=getattr(decodable, "hint", ""),
         )
         return decodable, report
     reasons = "".join(f"\n  {adapter}: {reason}" for adapter, reason in rejected)

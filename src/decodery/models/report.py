@@ -30,6 +30,7 @@ class Report:
     difference  the largest of cached steps against the whole context, in log-probability, over `compared` tokens; None
                 without a cache or where it was not verified. 0 tokens: there is no whole context to compare with
     speed       measured on request
+    hint        what the adapter would do better with
     """
 
     model: str
@@ -41,6 +42,7 @@ class Report:
     difference: float | None = None
     compared: int = 0
     speed: Speed | None = None
+    hint: str = ""
 
     @property
     def advice(self) -> str:
@@ -52,7 +54,7 @@ class Report:
             return "a forward that takes all rows at once, (B, T)"
         if self.facts.max_length is None and self.adapter not in ("state", "step"):
             return "Decoder(model, max_length=...): how long a text it takes is not known"
-        return ""
+        return self.hint
 
     def __str__(self) -> str:
         facts, can = self.facts, self.facts.capabilities

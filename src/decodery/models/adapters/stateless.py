@@ -67,8 +67,18 @@ class StatelessModel:
         elif self._facts.vocab_size is None:
             self._facts = replace(self._facts, vocab_size=self._asked_vocab_size())
 
-        if self.masked and self._padding_holds():
-            self._facts = replace(self._facts, capabilities=replace(CAPABILITIES, masks=True))
+        self.evidence = self.hint = ""
+        if self.masked:
+            if self._padding_holds():
+                self._facts = replace(self._facts, capabilities=replace(CAPABILITIES, masks=True))
+            else:
+                self.evidence = (
+                    f"takes {MASK}, but a left-padded row is not answered like the row alone: prompts of unequal "
+                    "length are fed in lockstep"
+                )
+                self.hint = (
+                    f"a forward that heeds {MASK}, and {PLACES} beside it: such prompts are then padded"
+                )
 
     @property
     def facts(self) -> ModelFacts:

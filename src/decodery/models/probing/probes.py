@@ -48,7 +48,7 @@ def observe(decodable: DecodableModel, name: str) -> list[str]:
         return [
             *warnings,
             f"{name} is not deterministic: the same ids gave different logits; dropout is on in eval mode, "
-            "or the model keeps state between calls",
+            "or the model keeps state between calls: give F.dropout training=self.training, or clear the state",
         ]
     return warnings + _dependence(decodable, ids, base, allowed, name)
 
@@ -68,7 +68,7 @@ def _dependence(decodable: DecodableModel, ids: Tensor, base: Tensor, allowed: f
     rows[0] = both[0]
     if newest_difference(_answers(decodable, rows)[1:], base[1:]) <= allowed:
         return [f"{name} is not causal: a later token changes the logits of earlier positions; "
-                "is its attention mask missing?"]  # fmt: skip
+                "is its attention mask missing? Attention wants is_causal=True"]  # fmt: skip
     columns = ids.clone()
     columns[:, -2] = (ids[:, -2] + 1) % size
     # Columns that know nothing of each other are what this model takes for rows.
@@ -98,9 +98,9 @@ def _width(logits: Tensor, vocab_size: int | None, name: str) -> list[str]:
     if vocab_size is None or width == vocab_size:
         return []
     reason = (
-        "hidden states instead of logits?"
+        "hidden states instead of logits? adapter={'logits': model.head} names the head"
         if width < vocab_size
-        else "a padded vocabulary, whose last ids mean nothing?"
+        else f"a padded vocabulary, whose last ids mean nothing? vocab_size={vocab_size} cuts them off"
     )
     return [
         f"{name} answers with {width} numbers a token, but its vocabulary should have {vocab_size}: {reason}"

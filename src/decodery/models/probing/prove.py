@@ -21,12 +21,11 @@ from ..calling import Call, module_of
 from ..facts import window_of
 from ..forward import Forward
 from ..keeping.module import EvalMode, left_as_found
-from .rounding import coarsest, tolerance
+from .rounding import gap_of, tolerance
 from .verify import LONGEST_WINDOW, TOTAL, position_gaps, random_ids
 
 STEPS, PADDING = 3, 2
 """One-token calls after the first, and the columns by which the first row is padded."""
-HALVES = (torch.float16, torch.bfloat16)
 SPECIAL = re.compile(r"_token_(id|ids|index)$")
 
 
@@ -199,9 +198,7 @@ def _columns(session: Session, fed: Tensor, first: int, beside: dict[str, Any]) 
 def _gaps(seen: Tensor, truth: Tensor, weights: torch.dtype) -> tuple[float, float]:
     """(2, n, V) twice -> the difference of either row."""
     gaps = position_gaps(seen, truth)
-    # In half precision rounding alone sends a token to another expert now and then; a cache that lies does so always.
-    half = coarsest(truth.dtype, weights) in HALVES
-    one, other = (float(gap.median() if half else gap.max()) for gap in gaps)
+    one, other = (gap_of(gap, truth.dtype, weights) for gap in gaps)
     return one, other
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..forward import one_by_one
-from .rounding import tolerance
+from .rounding import gap_of, tolerance
 
 ROWS, FIRST, TOTAL, BACK = 2, 4, 10, 2
 LONGEST_WINDOW = 256
@@ -52,6 +52,7 @@ class Truth:
     allowed: float
     plain: bool
     spread: float = 0.0
+    dtype: torch.dtype = torch.float32
 
     @property
     def compared(self) -> int:
@@ -90,7 +91,8 @@ def truth_of(
         first=max(1, min(FIRST, total - 2)),
         allowed=tolerance(whole, dtype),
         plain=expected is not None,
-        spread=0.0 if expected is None else newest_difference(whole, expected),
+        spread=0.0 if expected is None else _counting_difference(whole, expected, dtype),
+        dtype=dtype,
     )
 
 
@@ -109,7 +111,7 @@ def difference(open_session: Opener, truth: Truth, single: bool = False) -> floa
     ids, first = truth.ids, truth.first
     ones = [1] * (ids.shape[1] - first)
     steps = fed(open_session, ids, [*([1] * first if single else [first]), *ones])
-    return max(truth.spread, newest_difference(steps, truth.logits))
+    return max(truth.spread, _counting_difference(steps, truth.logits, truth.dtype))
 
 
 def chunks_hold(open_session: Opener, truth: Truth) -> bool:
@@ -199,10 +201,22 @@ def fed(open_session: Opener, ids: Tensor, cuts: list[int]) -> Tensor:
 
 def newest_difference(a: Tensor, b: Tensor) -> float:
     """(B, n, V), (B, m, V) -> the largest difference of log-probabilities, newest positions aligned."""
+    gaps = _newest_gaps(a, b)
+    return float("inf") if gaps is None else float(gaps.max())
+
+
+def _counting_difference(a: Tensor, b: Tensor, weights: torch.dtype) -> float:
+    """The same, where rounding may have moved a single token for good."""
+    gaps = _newest_gaps(a, b)
+    return float("inf") if gaps is None else gap_of(gaps, a.dtype, weights)
+
+
+def _newest_gaps(a: Tensor, b: Tensor) -> Tensor | None:
+    """(B, n, V), (B, m, V) -> (B, min(n, m)) float64; None where there is nothing to compare."""
     count = min(a.shape[1], b.shape[1])
     if count == 0 or a.shape[2] != b.shape[2]:
-        return float("inf")
-    return float(position_gaps(a[:, -count:], b[:, -count:]).max())
+        return None
+    return position_gaps(a[:, -count:], b[:, -count:])
 
 
 def position_gaps(a: Tensor, b: Tensor) -> Tensor:

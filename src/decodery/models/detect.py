@@ -12,6 +12,7 @@ from ..contracts.errors import DecoderyError, ModelError, UnknownName
 from ..contracts.protocols import DecodableModel, Options
 from ..contracts.specs import AdapterSpec, resolve
 from .adapters.internal import NoCache
+from .adapters.state import Unbegun
 from .calling import module_of, name_of
 from .keeping.module import left_as_found
 from .options import UnknownOption, check_model, check_numbers
@@ -62,6 +63,7 @@ def connect(
             ),
             compared=getattr(decodable, "compared", 0),
             hint=getattr(decodable, "hint", ""),
+            summary=spec.summary,
         )
 
 
@@ -86,7 +88,7 @@ def _first_that_works(
     name = name_of(model)
     rejected: list[tuple[str, str]] = []
     warnings: list[str] = []
-    remedy = ""
+    remedy = hint = ""
     for spec in adapters:
         evidence: str | None = None
         try:
@@ -102,6 +104,7 @@ def _first_that_works(
             # Also what a plugin's adapter raises by mistake: the others are still tried.
             reason = error.message if isinstance(error, DecoderyError) else f"{type(error).__name__}: {error}"
             remedy = getattr(error, "remedy", "") or remedy
+            hint = hint or (remedy.removeprefix(Unbegun.SAY) if isinstance(error, Unbegun) else "")
             rejected.append((spec.name, reason))
             if evidence is not None and not isinstance(error, QUIET):
                 advised = f" ({error.remedy})" if isinstance(error, DecoderyError) and error.remedy else ""
@@ -118,7 +121,8 @@ def _first_that_works(
             warnings=(*(warnings if getattr(decodable, "difference", None) is None else ()), *seen),
             difference=getattr(decodable, "difference", None),
             compared=getattr(decodable, "compared", 0),
-            hint=getattr(decodable, "hint", ""),
+            hint=getattr(decodable, "hint", "") or hint,
+            summary=spec.summary,
         )
         return decodable, report
     reasons = "".join(f"\n  {adapter}: {reason}" for adapter, reason in rejected)

@@ -22,6 +22,7 @@ class Capabilities:
     static  the state has fixed addresses, so that a step can be captured in a CUDA graph
     hidden  the outputs of layers can be told: `watch` and `hidden`
     shared  several sessions may be open at once; without it a second one ends the first
+    pads    a left-padded rectangle and its mask are taken, whatever becomes of the rows: what `compat: hf` asks
     """
 
     masks: bool = False
@@ -31,6 +32,7 @@ class Capabilities:
     static: bool = False
     hidden: bool = False
     shared: bool = True
+    pads: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ class Session(Protocol):
 
     def prefill(self, input_ids: Tensor, attention_mask: Tensor | None = None, **model_inputs: Any) -> Tensor:
         """(B, T) int64 -> (B, V) logits after the last column. `attention_mask` (B, T) is 0 on left padding, and
-        given only to sessions with `masks`. Called once, first.
+        given only to sessions with `masks`, under `compat: hf` also with `pads`. Called once, first.
 
         `model_inputs` are the caller's, a row each where they are tensors that go with the rows. With an encoder
         `input_ids` are the decoder's; `encoder_ids` (B, S) int64 are the prompts, right-padded, and `encoder_mask`

@@ -227,7 +227,7 @@ class Opening:
         if not self._rectangle or all(len(row) == width for row in rows):
             return list(rows), None
         facts = (model or self._setting.model).facts
-        if not facts.capabilities.masks:
+        if not (facts.capabilities.masks or facts.capabilities.pads):
             raise InvalidInput(
                 "compat: hf pads prompts of unequal length, and this model takes no attention mask",
                 remedy="give prompts of one length, or leave compat out",

@@ -101,6 +101,7 @@ class InternalModel(CachedModel):
             rows=self.tried_rows,
             single=single,
             window=self.window,
+            dtype=facts.dtype,
         )
         if truth.compared < 3:
             return

@@ -12,7 +12,7 @@ from typing import Any
 
 VERY = "She said that she was very"
 ONCE = "Once upon a time there was"
-AFTER = "They lived happily ever after."
+AFTER = "They were married, and lived happily ever after."
 END = 0
 """The demonstration model's end of text."""
 
@@ -77,7 +77,9 @@ BOX: dict[str, Example] = {
         prompt=LOOP,
     ),
     "min_new_tokens": Example(
-        {"min_new_tokens": 10}, "The end of the text, likely after a last sentence, is banned.", prompt=AFTER
+        {"min_new_tokens": 10},
+        "The end of the text is possible after such a sentence, and is banned.",
+        prompt=AFTER,
     ),
     "bad_words": Example(
         {"ids": [[588], [455, 1958]]},
@@ -95,7 +97,7 @@ BOX: dict[str, Example] = {
         encoder=" He was very sorry.",
     ),
     "min_length": Example(
-        {"min_length": 10}, "The text is shorter than ten tokens, so its end is banned.", prompt=AFTER
+        {"min_length": 20}, "The text is shorter than twenty tokens, so its end is banned.", prompt=AFTER
     ),
     "forced_bos": Example(
         {"token_id": 263}, "After a prompt of one token *the* is all that may come.", prompt=" In"
@@ -105,10 +107,10 @@ BOX: dict[str, Example] = {
         "One token before the limit the end is all that may come.",
     ),
     "exponential_decay_length_penalty": Example(
-        {"decay": [0, 1.1]},
-        "The end of the text gains with every new token.",
-        prompt="They lived happily",
-        new=" ever after.",
+        {"decay": [3, 1.1]},
+        "Past three new tokens the end gains, more with each.",
+        prompt="They were married,",
+        new=" and lived happily ever after.",
     ),
     "suppress_tokens": Example({"ids": [588, 483]}, "*much* and the half word *un* are banned."),
     "begin_suppress_tokens": Example(

@@ -86,8 +86,8 @@ SAMPLERS: dict[str, Example] = {
     "gen_length": Example(
         {"factor": 8.0},
         "The end gains with the square of the length.",
-        prompt="They",
-        new=" lived happily ever after.",
+        prompt="They were married,",
+        new=" and lived happily ever after.",
     ),
     "cite_prompt": Example(
         {"boost": 2.0}, "The words of the prompt gain, and so does the end.", prompt=TIRED

@@ -42,12 +42,16 @@ class Bar:
 
 
 def bars(row: Acted, scores: bool) -> list[Bar]:
-    """The best tokens of the row, at most `SHOWN`, the best first; among them those that the step lifted to the top."""
+    """The best tokens of the row, at most `SHOWN`, the best first; among them those that the step lifted to the top,
+    and those that it touched where they are few."""
     known = row.before.nan_to_num(nan=inf)  # a NaN is shown where it stood: among the best
     before, after = (x if scores else x.softmax(-1) for x in (row.before, row.after))
     lifted = [
         token for token in row.after.topk(GAINERS).indices.tolist() if row.after[token] > row.after.min()
     ]
+    touched = (row.after != row.before).nonzero().flatten().tolist()
+    if len(touched) <= GAINERS:
+        lifted = list(dict.fromkeys([*lifted, *touched]))
     best = [token for token in known.topk(SHOWN).indices.tolist() if token not in lifted]
     shown = sorted(lifted + best[: SHOWN - len(lifted)], key=lambda token: -float(known[token]))
     banned = row.after.isneginf() & ~row.before.isneginf()

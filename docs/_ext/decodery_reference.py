@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import reference_text
+import step_pictures
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
@@ -19,6 +20,9 @@ _SECTIONS = {
     "samplers-processors": lambda: reference_text.steps("processor", "decodery-samplers"),
     "samplers-stop-rules": lambda: reference_text.steps("stop", "decodery-samplers"),
     "samplers-strategies": lambda: reference_text.strategies("decodery-samplers"),
+    "glance": reference_text.glance,
+    "pictures": step_pictures.page,
+    "samplers-pictures": lambda: step_pictures.page("decodery-samplers"),
     "errors": reference_text.error_classes,
     "hooks": reference_text.hooks,
 }

@@ -8,12 +8,15 @@ import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from step_costs import cost
+
 from decodery.cli.describe import described
 from decodery.contracts import errors
 from decodery.contracts.specs import StepSpec, StrategySpec
 from decodery.host import hookspecs
 from decodery.host.registry import Host
 
+SAMPLERS = "decodery-samplers"
 Record = TypeVar("Record", StepSpec, StrategySpec)
 
 
@@ -22,6 +25,14 @@ def steps(role: str, plugin: str = "") -> Iterator[str]:
     for name, spec in _records(StepSpec, plugin):
         if spec.role == role:
             yield from _entry(name, spec)
+
+
+def glance() -> Iterator[str]:
+    """A table of every step, the box's and decodery-samplers': what it is good for, and whether it is fused."""
+    yield from ("| step | when to use it | |", "|---|---|---|")
+    for name, spec in sorted(_records(StepSpec, SAMPLERS, box=True), key=lambda pair: pair[1].role):
+        word = "stop rule" if spec.role == "stop" else cost(name, spec).split(",")[0].split(":")[0]
+        yield f"| {{ref}}`{spec.name} <step-{name}>` | {_cell(spec.when)} | {word} |"
 
 
 def strategies(plugin: str = "") -> Iterator[str]:
@@ -49,9 +60,11 @@ def error_classes() -> Iterator[str]:
             yield f"| `{name}` | {also} | {first} |"
 
 
-def _records(kind: type[Record], plugin: str) -> list[tuple[str, Record]]:
+def _records(kind: type[Record], plugin: str, *, box: bool = False) -> list[tuple[str, Record]]:
     # No other plugins: the page is the same wherever it is built.
-    return [(name, spec) for name, spec in Host(selection=plugin).all(kind) if not plugin or "/" in name]
+    return [
+        (name, spec) for name, spec in Host(selection=plugin).all(kind) if box or not plugin or "/" in name
+    ]
 
 
 def _entry(name: str, spec: StepSpec | StrategySpec) -> Iterator[str]:
@@ -59,8 +72,24 @@ def _entry(name: str, spec: StepSpec | StrategySpec) -> Iterator[str]:
     kind, heading = ("step", "###") if isinstance(spec, StepSpec) else ("strategy", "##")
     heading = "###" if "/" in name else heading
     yield from (f"({kind}-{name})=", f"{heading} `{name}`", "", data["summary"], "")
+    if isinstance(spec, StepSpec):
+        yield from _said(name, spec)
     yield from _parameters(data["parameters"])
     yield from _facts(data, spec)
+
+
+def _said(name: str, spec: StepSpec) -> Iterator[str]:
+    """Formula, use, cost and source."""
+    link = spec.reference.startswith("http")
+    stop = spec.role == "stop"
+    yield from (
+        f"- {'ends a row when' if stop else 'formula'}: `{spec.formula}`",
+        f"- use: {spec.when}",
+        f"- cost: {cost(name, spec)}",
+        f"- source: {f'<{spec.reference}>' if link else spec.reference}",
+    )
+    yield from () if stop else (f"- {{ref}}`a picture <picture-{name}>`",)
+    yield ""
 
 
 def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
@@ -83,7 +112,7 @@ def _facts(data: dict[str, Any], spec: StepSpec | StrategySpec) -> Iterator[str]
         said.append(("draw", f"`{spec.draw}`"))
     if isinstance(spec, StepSpec) and spec.role == "stop":
         said.append(("finish reason", f"`{spec.finish_reason or spec.name}`"))
-    if spec.reference:
+    if spec.reference and isinstance(spec, StrategySpec):
         link = spec.reference.startswith("http")
         said.append(("reference", f"<{spec.reference}>" if link else spec.reference))
     yield from (f"- {label}: {value}" for label, value in said)

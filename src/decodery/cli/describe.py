@@ -28,7 +28,7 @@ def described(qualified: str, spec: Spec) -> dict[str, Any]:
         data["kind"] = "stop rule" if spec.role == "stop" else spec.role
     if data["kind"] == "recipesource":
         data["kind"] = "recipe"
-    for field in ("summary", "reference", "aliases", "roles", "priority", "path"):
+    for field in ("summary", "formula", "when", "reference", "aliases", "roles", "priority", "path"):
         if getattr(spec, field, None):
             data[field] = getattr(spec, field)
     for field in ("needs", "wants", "traits"):
@@ -118,6 +118,8 @@ def lines(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         told = f"; {entry['description']}" if "description" in entry else ""
         yield f"    {entry['name'].ljust(width)}  {entry['type']}; {default}{also}{told}", ""
     for key, label in (
+        ("formula", "formula"),
+        ("when", "when"),
         ("aliases", "also called"),
         ("traits", "traits"),
         ("needs", "needs"),

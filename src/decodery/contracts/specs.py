@@ -70,6 +70,8 @@ class StepSpec:
     `factory` is called at each bind, with keywords only: the fields of `params`, then the facts in `needs`, then
     those in `wants`, which are None where they are not known.
     `finish_reason` is what a row that this stop rule ended reports (the rule's name unless given).
+    `formula` says in a line what it computes (x scores, P their softmax) or when it ends a row; `when`, in a sentence,
+    what it is good for. Both are for readers alone.
     """
 
     name: str
@@ -85,6 +87,8 @@ class StepSpec:
     aliases: tuple[str, ...] = ()
     finish_reason: str = ""
     wants: frozenset[str] = frozenset()
+    formula: str = ""
+    when: str = ""
 
     def __post_init__(self) -> None:
         unknown = sorted(((self.needs | self.wants) - FACTS) | (self.traits - TRAITS))

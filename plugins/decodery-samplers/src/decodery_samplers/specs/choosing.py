@@ -49,6 +49,9 @@ def selecting() -> list[StepSpec]:
             factory=f"{HERE}.mirostat:MirostatStep",
             params=MirostatParams,
             summary="draws by mirostat and leaves that token alone",
+            formula="keep -log2 P <= mu, draw; mu - eta * (surprise - tau) next; version 1 keeps a number of "
+            "tokens by a power law",
+            when="engines' orders that have it; alone in a recipe it is the strategy `mirostat`",
             reference=MIROSTAT,
             needs=frozenset({"rng"}),
         ),
@@ -58,6 +61,9 @@ def selecting() -> list[StepSpec]:
             factory=f"{HERE}.adaptive_p:AdaptivePStep",
             params=AdaptivePParams,
             summary="draws by adaptive-p and leaves that token alone",
+            formula="draw by 5 - 10 * d**2 / (1 + d), d = |P - target| / 0.3, the target moved so that the "
+            "mean of P stays there",
+            when="engines' orders that have it; alone in a recipe it is the strategy `adaptive_p`",
             reference=ADAPTIVE_P,
             needs=frozenset({"rng"}),
         ),

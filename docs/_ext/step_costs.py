@@ -14,9 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from decodery.contracts.lowering import Edit, Fixed, Lowered, Map, Seen, Truncation, as_lowered
 from decodery.contracts.specs import StepSpec, resolve
 from decodery.contracts.steps import fill
-from decodery.engine.facts import Facts
 from decodery.engine.io.tokenizer import as_tokenizer
 from decodery.engine.rng import RowRng
+from decodery.engine.steps.facts import Facts
 
 FREE = {"view", "unsqueeze", "expand", "slice", "select", "alias", "detach", "_unsafe_view", "squeeze", "t"}
 """Operations that move nothing."""

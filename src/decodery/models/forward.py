@@ -18,6 +18,7 @@ from .outputs import as_logits
 class Forward:
     """Calls `model` on behalf of one session, from construction until `close()`.
 
+    `compiled` is the same model, for calls with one token a row.
     `width` is the vocabulary that the user told: ids beyond it are padding, and their logits are cut off.
     All calls of a session share one grad mode, that of its opening: a cache that a model makes in inference
     mode cannot be written outside it.
@@ -30,7 +31,9 @@ class Forward:
         evaluation: EvalMode,
         device: torch.device,
         width: int | None = None,
+        compiled: Callable[..., Any] | None = None,
     ) -> None:
+        self._compiled = compiled
         self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
         self._width = width
         self._name = name_of(model)
@@ -51,8 +54,9 @@ class Forward:
                 f"a session of {self._name} was used after it had been closed",
                 remedy="open a new one; a model with an internal cache serves one session at a time",
             )
+        model = self._model if self._compiled is None or ids.shape[1] > 1 else self._compiled
         with self.mode():
-            return run(self._model, self._call, ids.to(self._device), inputs)
+            return run(model, self._call, ids.to(self._device), inputs)
 
     def logits(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor:
         """(B, T) int64 -> the newest `columns` positions (B, K, V), or fewer if that is the answer."""

@@ -15,7 +15,7 @@ from .calling import module_of, name_of
 from .facts import real_vocab_size
 
 FACTS = ("vocab_size", "max_length", "device", "eos_token_id", "bos_token_id", "pad_token_id")
-COMMON = (*FACTS, "logits", "time_first")
+COMMON = (*FACTS, "logits", "time_first", "compile")
 """Facts of the model, and how ids go in and logits come out: what adapters take, unless they say otherwise."""
 
 

@@ -8,7 +8,7 @@ from .facts import Capabilities, EncoderFacts, ModelFacts
 from .observer import Observer, ScoreObserver, StepObserver, TokenObserver
 from .random import Rng, RunRng
 from .run import Run
-from .session import DecodableModel, Options, Session, WatchedSession
+from .session import DecodableModel, Options, Session, StaticSession, WatchedSession
 from .steps import Processor, RaggedProcessor, StopRule
 from .strategy import Strategy, TokenStrategy
 from .tokenizer import Tokenizer
@@ -27,6 +27,7 @@ __all__ = [
     "RunRng",
     "ScoreObserver",
     "Session",
+    "StaticSession",
     "StepObserver",
     "StopRule",
     "Strategy",

@@ -45,6 +45,23 @@ class Session(Protocol):
         ...
 
 
+class StaticSession(Session, Protocol):
+    """A session with the capability `static`: its state stays where it is, so that a CUDA graph can hold a step."""
+
+    def hold_place(self) -> None:
+        """The next column's place is put where `tick` finds it. Called after other steps, before the first tick."""
+        ...
+
+    def tick(self, tokens: Tensor) -> Tensor:
+        """(B, 1) int64 -> (B, V), like `step`, with nothing asked of the host: the place is read and moved on in
+        device memory, so that what is captured goes on at each replay."""
+        ...
+
+    def ticked(self, tokens: Tensor) -> None:
+        """(B, K) int64: what the ticks since `hold_place` were given, before anything but a tick is called."""
+        ...
+
+
 class WatchedSession(Session, Protocol):
     """A session with the capability `hidden`."""
 

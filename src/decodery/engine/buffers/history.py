@@ -58,11 +58,19 @@ class History:
             self.steps += 1
             self.host_lengths = [longest + 1] * len(rows)
             return
+        self.write_on_device(tokens, active)
+        self.count(rows)
+
+    def write_on_device(self, tokens: Tensor, active: Tensor) -> None:
+        """The device's share of `write`, at fixed addresses: what a CUDA graph can hold. There must be room."""
         position = self.lengths.clamp(max=self.tokens.shape[1] - 1).unsqueeze(1)  # (R,) -> (R, 1)
         kept = self.tokens.gather(1, position).squeeze(1)  # (R, 1) -> (R,)
         self.tokens.scatter_(1, position, torch.where(active, tokens, kept).unsqueeze(1))  # (R,) -> (R, 1)
         self.lengths += active
         self.steps += active
+
+    def count(self, rows: Sequence[int]) -> None:
+        """The host's share."""
         for row in rows:
             self.host_lengths[row] += 1
 

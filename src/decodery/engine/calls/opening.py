@@ -29,13 +29,15 @@ from ..steps.stopping import StopRules
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a decoder knows before it sees a prompt. `roles` are the further models that strategies may ask for."""
+    """What a decoder knows before it sees a prompt. `roles` are the further models that strategies may ask for;
+    `graphs`: steps of per-token strategies are held in CUDA graphs."""
 
     model: DecodableModel
     tokenizer: Tokenizer | None
     eos: tuple[int, ...]
     pad: int | None
     roles: Mapping[str, DecodableModel] = field(default_factory=dict)
+    graphs: bool = False
 
     @property
     def filler(self) -> int:

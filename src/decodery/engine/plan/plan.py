@@ -67,6 +67,10 @@ class Plan:
         """How many rows of fused steps the steps themselves had to decide, so far."""
         return self._undecided + (0 if self._fused is None else self._fused.fallbacks)
 
+    def undecided(self, count: int) -> None:
+        """So many rows of a graph's fused steps were decided by the steps themselves."""
+        self._undecided += count
+
     def pick(self, view: View, logits: Tensor, rng: Any) -> tuple[Tensor | None, Tensor]:
         """(R, V) raw -> ((R,) tokens, scores of no use), or (None, (R, V) processed scores) where the strategy must
         choose; nothing was drawn then.

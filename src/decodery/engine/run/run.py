@@ -36,6 +36,7 @@ class Run(RunState):
                     self._feed.window(unfinished, [1] * len(self._rows))[:, 0],
                     unfinished,
                 )  # (R, 1, V) -> (R, V)
+            self._vocab = self._raw.shape[-1]
             self._rows.activate(self._rows.everyone if self._rectangle else active)
         return self._raw
 
@@ -241,6 +242,11 @@ class Run(RunState):
         if self._pads_finished and any(rows.reasons):
             tokens = tokens.masked_fill(rows.finished_mask(), history.pad)
         history.write(tokens, rows.mask, rows.active)
+        self._follow(tokens, stop)
+
+    def _follow(self, tokens: Tensor, stop: bool = True, host_tokens: list[int] | None = None) -> None:
+        """What comes of tokens (R,) that are in the history: steps and observers are told, rows end."""
+        history, rows = self._history, self._rows
         self._plan.observe(tokens, rows.mask)
         self._stops.observe(tokens, rows.mask)
         if self._told:
@@ -249,17 +255,18 @@ class Run(RunState):
         for row in growing:
             rows.ends[row] = history.host_lengths[row]
         if stop:
-            reasons = self._why_ended(tokens)
+            reasons = self._why_ended(tokens, host_tokens)
             for row in growing:
                 rows.reasons[row] = reasons[row]
         self._watchers.tokens(tokens, lambda: rows.mask_of(growing), rows.reasons)
         self._raw = self._scores = self._drafts = None
 
-    def _why_ended(self, tokens: Tensor) -> list[str | None]:
+    def _why_ended(self, tokens: Tensor, host_tokens: list[int] | None) -> list[str | None]:
         """What the stop rules say of each row, whose newest token (R,) is in the history."""
         history = self._history
         if self._stops.plain:
-            return self._stops.of_tokens(tokens.tolist(), history.host_lengths, history.host_prompt_lengths)
+            newest = tokens.tolist() if host_tokens is None else host_tokens
+            return self._stops.of_tokens(newest, history.host_lengths, history.host_prompt_lengths)
         return self._stops.ask(self._view(), self._no_scores() if self._scores is None else self._scores)
 
     def _take_back(self, counts: Tensor, host_counts: list[int]) -> None:

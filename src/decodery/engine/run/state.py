@@ -71,6 +71,7 @@ class RunState:
         self._scores_unseen = stops.ids_only and not (self._watchers.want_scores or self._watchers.want_steps)
         self.emitted: list[Hypothesis] = []
         self._raw: Tensor | None = None
+        self._vocab: int | None = None  # how wide the logits are, once some were seen
         self._scores: Tensor | None = None
         self._drafts: Drafts | None = None
 

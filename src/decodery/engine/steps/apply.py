@@ -68,6 +68,7 @@ class BoundStep(ABC):
         trusted: bool,
         stateless: bool,
         ids_only: bool = False,
+        traits: frozenset[str] = frozenset(),
         reason: str = "",
         lowered: tuple[Lowered, ...] | None = None,
         endings: tuple[Ending, ...] | None = None,
@@ -75,6 +76,7 @@ class BoundStep(ABC):
         self.name, self.role, self.instances = name, role, list(instances)
         self.lowered, self.endings = lowered, endings
         self.trusted, self.stateless, self.ids_only, self.reason = trusted, stateless, ids_only, reason
+        self.traits = traits
 
     @abstractmethod
     def __call__(self, view: View, scores: Tensor) -> Tensor: ...

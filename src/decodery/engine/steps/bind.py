@@ -93,6 +93,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         trusted=step.qualified == spec.name,
         stateless="stateless" in spec.traits,
         ids_only="ids_only" in spec.traits,
+        traits=spec.traits,
         reason=reason,
         **_lowered(spec, name, step.params, values, facts),
     )

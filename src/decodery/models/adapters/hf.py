@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...contracts.errors import ModelError
@@ -60,7 +61,9 @@ class HfModel:
 
     def __init__(self, model: Callable[..., Any], options: Options) -> None:
         check_options(options, "hf", ("cache", "verify"), without=("time_first",))
-        self.static = is_static(options.get("cache", "dynamic"))
+        told = options.get("compile", "none")
+        self.static = is_static(options.get("cache", "dynamic" if told == "none" else "static"))
+        self.compiled: Callable[..., Any] | None = None
         module: Any = module_of(model)
         self.config: Any = getattr(module, "config", None)
         if self.config is None or not callable(getattr(self.config, "get_text_config", None)):
@@ -108,6 +111,8 @@ class HfModel:
         self.warnings: tuple[str, ...] = ()
         if options.get("verify", True):
             self._adopt(proved(self, f"{self.static}, {self.call.pick!r}, {self.width}"))
+        if told == "full":
+            self.compiled = torch.compile(model, dynamic=False)
 
     @property
     def facts(self) -> ModelFacts:

@@ -41,7 +41,9 @@ class HfSession:
             owner.evaluation,
             owner.facts.device,
             owner.width,
+            owner.compiled if model is None else None,
         )
+        self._whole_mask: Tensor | None = None
         self._watched: tuple[int, ...] = ()
         self._hidden: Tensor | None = None
 
@@ -140,6 +142,29 @@ class HfSession:
             self._cache.crop(-count)
             self._columns -= count
 
+    # -- in a graph -------------------------------------------------------------------------------------------
+
+    def hold_place(self) -> None:
+        """See `StaticSession`. A mask is laid out for the whole cache: causality hides what is not written yet."""
+        self._next = self._next.clone()
+        self._whole_mask = None
+        if self._mask is not None:
+            self._whole_mask = self._mask.new_ones(len(self._mask), self._room)
+            self._whole_mask[:, : self._mask.shape[1]] = self._mask
+
+    def tick(self, tokens: Tensor) -> Tensor:
+        """(B, 1) int64 -> (B, V)."""
+        logits = self._answer(tokens, self._next, 1, self._whole_mask, self._each_step)[:, -1]
+        self._next.add_(1)
+        return logits
+
+    def ticked(self, tokens: Tensor) -> None:
+        """(B, K) int64."""
+        self._columns += tokens.shape[1]
+        check_context(self._columns, self._room, self._owner.model)
+        if self._mask is not None:
+            self._mask = self._whole_mask[:, : self._columns] if self._whole_mask is not None else None
+
     def close(self) -> None:
         self._cache = None
         self._forward.close()
@@ -148,9 +173,20 @@ class HfSession:
         """(B, K) int64, (B, K) int64 -> (B, columns, V)."""
         self._columns += ids.shape[1]
         check_context(self._columns, self._room, self._owner.model)
+        return self._answer(ids, positions, columns, self._mask, model_inputs)
+
+    def _answer(
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        columns: int,
+        mask: Tensor | None,
+        model_inputs: dict[str, Any],
+    ) -> Tensor:
+        """The model's own call."""
         accepts, argument = self._owner.call.accepts, self._owner.cache_argument
         inputs: dict[str, Any] = {argument: self._cache, "use_cache": True, "return_dict": True}
-        offered = {"attention_mask": self._mask, "position_ids": positions, "logits_to_keep": columns}
+        offered = {"attention_mask": mask, "position_ids": positions, "logits_to_keep": columns}
         inputs.update(
             {name: value for name, value in offered.items() if name in accepts and value is not None}
         )

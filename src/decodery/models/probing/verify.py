@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -32,6 +32,18 @@ class Tried(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Ticking(Tried, Protocol):
+    """`contracts.protocols.StaticSession`, as it is verified."""
+
+    def hold_place(self) -> None: ...
+
+    def tick(self, tokens: Tensor) -> Tensor: ...
+
+    def leaves(self) -> Mapping[Any, Any]:
+        """What its state is in."""
+        ...
 
 
 Opener = Callable[[int, int], Tried]
@@ -186,6 +198,31 @@ def rows_follow(open_session: Opener, truth: Truth, single: bool = False) -> boo
     finally:
         session.close()
     return max(answers) <= truth.allowed
+
+
+def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth) -> bool:
+    """Steps whose place is in device memory are answered as others are, and the state stays where it is."""
+    ids, total = truth.ids, truth.ids.shape[1]
+    session = open_session(ids.shape[0], total)
+    try:
+        session.advance(ids[:, : truth.first], 1)
+        session.hold_place()
+        answers, places = [], []
+        for piece in one_by_one(ids[:, truth.first :]):
+            answers.append(session.tick(piece).unsqueeze(1))  # (B, V) -> (B, 1, V)
+            places.append({path: leaf.data_ptr() for path, leaf in _tensors(session.leaves())})
+    except Exception:
+        return False
+    finally:
+        session.close()
+    return (
+        all(place == places[0] for place in places)
+        and newest_difference(torch.cat(answers, dim=1), truth.logits) <= truth.allowed
+    )
+
+
+def _tensors(leaves: Mapping[Any, Any]) -> list[tuple[Any, Tensor]]:
+    return [(path, leaf) for path, leaf in leaves.items() if isinstance(leaf, Tensor)]
 
 
 def fed(open_session: Opener, ids: Tensor, cuts: list[int]) -> Tensor:

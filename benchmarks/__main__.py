@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
-from . import edits, history, on_cuda, page, sampling_step, whole_run
+from . import edits, history, on_cuda, own_loop, page, sampling_step, whole_run
 
 ALL = {
     "sampling_step": sampling_step,
     "edits": edits,
     "history": history,
     "whole_run": whole_run,
+    "own_loop": own_loop,
     "on_cuda": on_cuda,
 }
 

@@ -60,6 +60,7 @@ def selecting() -> list[StepSpec]:
             summary="draws by adaptive-p and leaves that token alone",
             reference=ADAPTIVE_P,
             needs=frozenset({"rng"}),
+            lowering="decodery_samplers.lowerings.idle:adaptive_p",
         ),
     ]
 

@@ -10,7 +10,7 @@ from decodery.contracts.specs import StepSpec
 from .traits import HISTORY, KEEPS_BEST
 from .types import MinKeep, Share, Tokens
 
-LOWERED = "decodery_samplers.lowerings"
+LOWERED = "decodery_samplers.lowerings.scores"
 HERE = "decodery_samplers.cutting"
 
 
@@ -96,6 +96,7 @@ def cutting() -> list[StepSpec]:
             summary="cuts the tail where the sorted probabilities stop bending",
             reference="https://www.trentonbricken.com/Tail-Free-Sampling/",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}:tail_free",
             aliases=("tfs", "tfs_z"),
         ),
         StepSpec(
@@ -128,6 +129,7 @@ def cutting() -> list[StepSpec]:
             needs=frozenset({"rng", "eos"}),
             wants=frozenset({"tokenizer"}),
             traits=frozenset({"compilable"}),
+            lowering="decodery_samplers.lowerings.idle:xtc",
         ),
         StepSpec(
             name="top_p_decay",
@@ -139,5 +141,6 @@ def cutting() -> list[StepSpec]:
             needs=frozenset({"prompt_lengths"}),
             wants=frozenset({"tokenizer"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}:top_p_decay",
         ),
     ]

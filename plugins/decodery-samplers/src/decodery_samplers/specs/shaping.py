@@ -9,7 +9,7 @@ from decodery.contracts.specs import StepSpec
 
 from .traits import KEEPS_BEST, SCORES_ALONE
 
-LOWERED = "decodery_samplers.lowerings"
+LOWERED = "decodery_samplers.lowerings.scores"
 HERE = "decodery_samplers.shaping"
 
 
@@ -62,5 +62,6 @@ def shaping() -> list[StepSpec]:
             summary="raises the cumulative distribution, best token first, to the power exp(skew)",
             reference="https://github.com/turboderp-org/exllamav2",
             traits=SCORES_ALONE,
+            lowering="decodery_samplers.lowerings.idle:skew",
         ),
     ]

@@ -65,7 +65,7 @@ def _checked_spec(item: pytest.Item) -> Any:
 
 def _package(spec: Any) -> str:
     """Whose record it is, by the module that its factory, or its parameters, are in."""
-    factory = getattr(spec, "factory", spec)
+    factory = getattr(spec, "factory", None) or getattr(spec, "path", "")
     home = factory if isinstance(factory, str) else getattr(factory, "__module__", "")
     return home.partition(":")[0].partition(".")[0].replace("_", "-")
 

@@ -84,6 +84,14 @@ def test_every_record_of_the_plugin_is_tried_and_counted(site: Path, pytester: p
     assert min(counts[1:]) > 10
 
 
+@pytest.mark.slow
+def test_the_checks_of_several_packages_are_counted_apart(site: Path, pytester: pytest.Pytester) -> None:
+    result = run(pytester, "--decodery-conformance", "acme-kit", "--decodery-conformance", "decodery-demo")
+    lines = [line for line in result.outlines if line.startswith("decodery: ")]
+    whose = [re.match(r"decodery: \d+ checks of \d+ records of (\S+) ran: ", line) for line in lines]
+    assert [match and match.group(1) for match in whose] == ["acme-kit", "decodery-demo"]
+
+
 def test_an_expected_failure_is_named_in_the_ini_file(site: Path, pytester: pytest.Pytester) -> None:
     pytester.makeini(
         "[pytest]\ndecodery_expected_failures =\n  revives.never_revives_a_banned_token: it is its purpose"

@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(
         spec = _checked_spec(item)
         if spec is not None:
             # A property and not an attribute: it reaches the reports of other processes (xdist) too.
-            item.user_properties.append((MARK, spec.name))
+            item.user_properties.append((MARK, (_package(spec), spec.name)))
 
 
 def _checked_spec(item: pytest.Item) -> Any:
@@ -63,15 +63,28 @@ def _checked_spec(item: pytest.Item) -> Any:
     return params.get("spec") if type(check).__module__ == f"{__package__}.conformance" else None
 
 
+def _package(spec: Any) -> str:
+    """Whose record it is, by the module that its factory, or its parameters, are in."""
+    factory = getattr(spec, "factory", None) or getattr(spec, "path", "")
+    home = factory if isinstance(factory, str) else getattr(factory, "__module__", "")
+    return home.partition(":")[0].partition(".")[0].replace("_", "-")
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    ran: Counter[str] = Counter()
+    ran: Counter[tuple[str, str]] = Counter()
     for outcome in ("passed", "failed", "xfailed", "xpassed"):
         for report in terminalreporter.getreports(outcome):
             if report.when == "call":
-                ran.update(value for name, value in report.user_properties if name == MARK)
-    if ran:
-        each = ", ".join(f"{name} {count}" for name, count in ran.items())
-        terminalreporter.write_line(f"decodery: {ran.total()} checks of {len(ran)} records ran: {each}")
+                ran.update(tuple(value) for name, value in report.user_properties if name == MARK)
+    packages = list(dict.fromkeys(package for package, _ in ran))
+    for package in packages:
+        own = {name: count for (whose, name), count in ran.items() if whose == package}
+        # Nobody has to be told whose they are where all are the tester's own.
+        whose = f" of {package}" if len(packages) > 1 else ""
+        each = ", ".join(f"{name} {count}" for name, count in own.items())
+        terminalreporter.write_line(
+            f"decodery: {sum(own.values())} checks of {len(own)} records{whose} ran: {each}"
+        )
 
 
 @pytest.fixture

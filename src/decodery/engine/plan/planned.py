@@ -18,6 +18,9 @@ from ..steps.facts import Facts
 from .fused import cannot_fuse
 from .tail import find_tail
 
+VOCABULARY = 2**18
+"""Of the run that is imagined: as large as they come, so that every id is in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -74,6 +77,7 @@ def _described(step: Step) -> _Described:
         device=cpu,
         rng=torch_rng(1, cpu, 0),
         eos=(0,),
+        vocab_size=VOCABULARY,
         encoder_ids=torch.zeros(1, 1, dtype=torch.int64),
         encoder_lengths=one,
     )

@@ -45,7 +45,7 @@ def dry(
     p-e-w (2024), https://github.com/oobabooga/text-generation-webui/pull/5677.
     """
     found = [
-        (row, token, min(multiplier * base ** (k - allowed_length), DEAREST))
+        (row, token, price(multiplier, base, k - allowed_length))
         for row, repeated in enumerate(followers)
         for token, k in repeated.items()
         if 0 <= token < scores.shape[-1]
@@ -57,6 +57,11 @@ def dry(
     at = (torch.tensor(rows, device=device), torch.tensor(tokens, device=device))
     off = torch.tensor(prices, dtype=scores.dtype, device=device)
     return scores.index_put(at, scores[at] - off)
+
+
+def price(multiplier: float, base: float, beyond: int) -> float:
+    """Of a token that would go on with a repetition `beyond` tokens longer than is allowed."""
+    return min(multiplier * base**beyond, DEAREST)
 
 
 class Dry(Following[SuffixAutomaton]):
@@ -102,9 +107,12 @@ class Dry(Following[SuffixAutomaton]):
         """(R, T) int64, (R, V) float, (R,) int64, (R,) int64 -> (R, V)."""
         if self.multiplier == 0:
             return scores
-        texts = self.trail.catch_up(input_ids, lengths_of(input_ids, lengths))
-        followers = [self._followers(text) for text in texts]
+        followers = self.followers(input_ids, lengths_of(input_ids, lengths))
         return dry(scores, followers, self.multiplier, self.base, self.allowed_length)
+
+    def followers(self, input_ids: Tensor, lengths: Tensor) -> list[dict[int, int]]:
+        """(R, T) int64, (R,) int64 -> token -> k, a row."""
+        return [self._followers(text) for text in self.trail.catch_up(input_ids, lengths)]
 
     def _followers(self, text: SuffixAutomaton) -> dict[int, int]:
         if self.window:

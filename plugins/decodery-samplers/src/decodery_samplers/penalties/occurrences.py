@@ -56,14 +56,15 @@ def occurrences(input_ids: Tensor, weights: Tensor, vocab_size: int) -> tuple[Te
 def presence_penalty(scores: Tensor, greatest: Tensor, penalty: float) -> Tensor:
     """`x[t] -= penalty` for tokens that occurred: (R, V) float, (R, V) float64 -> (R, V), dtype of the scores.
 
-    https://platform.openai.com/docs/api-reference/completions/create.
+    https://platform.openai.com/docs/api-reference/completions/create. In the dtype of the scores, as an edit is added:
+    fused or not, the numbers are the same.
     """
-    return (scores - penalty * greatest).to(scores.dtype)
+    return scores + greatest.to(scores.dtype) * -penalty
 
 
 def frequency_penalty(scores: Tensor, count: Tensor, penalty: float) -> Tensor:
     """`x[t] -= penalty * count(t)`: (R, V) float, (R, V) float64 -> (R, V), dtype of the scores."""
-    return (scores - penalty * count).to(scores.dtype)
+    return scores + count.to(scores.dtype) * -penalty
 
 
 class PresencePenalty:

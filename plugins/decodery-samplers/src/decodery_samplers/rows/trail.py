@@ -47,10 +47,14 @@ class Trail(Generic[M]):
             self._read[row] = max(self._read[row], ends[row])
         return self._machines
 
+    def restart(self) -> None:
+        """Forget everything; the next call reads the whole text."""
+        self._machines, self._read = [], []
+
     def select(self, rows: Tensor) -> None:
         """(R',) int64: the first of a repeated row goes on with the machine, the others with copies."""
+        self._begin = None if self._begin is None else self._begin[rows]
         if not self._machines:
-            self._begin = None if self._begin is None else self._begin[rows]
             return
         order: list[int] = rows.tolist()
         machines = self._machines

@@ -66,6 +66,7 @@ def selecting() -> list[StepSpec]:
             when="engines' orders that have it; alone in a recipe it is the strategy `adaptive_p`",
             reference=ADAPTIVE_P,
             needs=frozenset({"rng"}),
+            lowering="decodery_samplers.lowerings.idle:adaptive_p",
         ),
     ]
 

@@ -10,7 +10,7 @@ from decodery.contracts.specs import StepSpec
 from .traits import HISTORY, KEEPS_BEST
 from .types import MinKeep, Share, Tokens
 
-LOWERED = "decodery_samplers.lowerings"
+LOWERED = "decodery_samplers.lowerings.scores"
 HERE = "decodery_samplers.cutting"
 
 
@@ -103,6 +103,7 @@ def cutting() -> list[StepSpec]:
             when="presets of KoboldAI's time, 0.9 to 0.97; top_p or min_p in a new recipe",
             reference="https://www.trentonbricken.com/Tail-Free-Sampling/",
             traits=KEEPS_BEST,
+            lowering=f"{LOWERED}:tail_free",
             aliases=("tfs", "tfs_z"),
         ),
         StepSpec(
@@ -143,6 +144,7 @@ def cutting() -> list[StepSpec]:
             needs=frozenset({"rng", "eos"}),
             wants=frozenset({"tokenizer"}),
             traits=frozenset({"compilable"}),
+            lowering="decodery_samplers.lowerings.idle:xtc",
         ),
         StepSpec(
             name="top_p_decay",
@@ -156,5 +158,6 @@ def cutting() -> list[StepSpec]:
             needs=frozenset({"prompt_lengths"}),
             wants=frozenset({"tokenizer"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}:top_p_decay",
         ),
     ]

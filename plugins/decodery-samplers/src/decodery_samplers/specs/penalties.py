@@ -18,6 +18,7 @@ from .traits import HISTORY
 from .types import Ids, Tokens
 
 HERE = "decodery_samplers.penalties"
+LOWERED = "decodery_samplers.lowerings.history"
 
 
 @params
@@ -64,6 +65,7 @@ def penalties() -> list[StepSpec]:
             reference="https://platform.openai.com/docs/api-reference/completions/create",
             needs=frozenset({"prompt_lengths", "padding"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}:presence_penalty",
         ),
         StepSpec(
             name="frequency_penalty",
@@ -77,6 +79,7 @@ def penalties() -> list[StepSpec]:
             reference="https://platform.openai.com/docs/api-reference/completions/create",
             needs=frozenset({"prompt_lengths", "padding"}),
             traits=HISTORY,
+            lowering=f"{LOWERED}:frequency_penalty",
         ),
         StepSpec(
             name="dry",
@@ -91,6 +94,7 @@ def penalties() -> list[StepSpec]:
             needs=frozenset({"padding"}),
             wants=frozenset({"tokenizer"}),
             traits=frozenset({"ragged", "reads_history"}),
+            lowering=f"{LOWERED}:dry",
             aliases=("dry_multiplier",),
         ),
         StepSpec(
@@ -104,5 +108,6 @@ def penalties() -> list[StepSpec]:
             reference="https://docs.vllm.ai",
             needs=frozenset({"prompt_lengths"}),
             traits=HISTORY,
+            lowering="decodery_samplers.lowerings.idle:forced_tokens",
         ),
     ]

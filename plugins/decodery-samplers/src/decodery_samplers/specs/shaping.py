@@ -9,7 +9,7 @@ from decodery.contracts.specs import StepSpec
 
 from .traits import KEEPS_BEST, SCORES_ALONE
 
-LOWERED = "decodery_samplers.lowerings"
+LOWERED = "decodery_samplers.lowerings.scores"
 HERE = "decodery_samplers.shaping"
 
 
@@ -71,5 +71,6 @@ def shaping() -> list[StepSpec]:
             when="fine steering between greedy (below 0) and even (above 0) without a cut",
             reference="https://github.com/turboderp-org/exllamav2",
             traits=SCORES_ALONE,
+            lowering="decodery_samplers.lowerings.idle:skew",
         ),
     ]

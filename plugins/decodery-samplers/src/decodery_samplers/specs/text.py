@@ -8,7 +8,7 @@ from decodery.contracts.specs import StepSpec
 from .traits import READS_TEXT, SCORES_ALONE
 from .types import Biases, Text, Tokens
 
-LOWERED = "decodery_samplers.lowerings"
+LOWERED = "decodery_samplers.lowerings.scores"
 HERE = "decodery_samplers.text"
 
 

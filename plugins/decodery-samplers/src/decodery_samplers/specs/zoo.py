@@ -86,6 +86,7 @@ def zoo() -> list[StepSpec]:
             needs=frozenset({"tokenizer", "eos", "prompt_lengths"}),
             traits=HISTORY,
             aliases=("GenLengthLogitsProcessor",),
+            lowering="decodery_samplers.lowerings.idle:gen_length",
         ),
         StepSpec(
             name="cite_prompt",
@@ -100,6 +101,7 @@ def zoo() -> list[StepSpec]:
             needs=frozenset({"eos", "prompt_lengths"}),
             traits=HISTORY,
             aliases=("CiteFromPromptLogitsProcessor",),
+            lowering="decodery_samplers.lowerings.idle:cite_prompt",
         ),
         StepSpec(
             name="force_last_phrase",

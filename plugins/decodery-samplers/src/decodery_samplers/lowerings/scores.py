@@ -1,8 +1,4 @@
-"""What the planner is told of these steps: the same meaning in the words of `contracts.lowering`.
-
-A step that is not here is opaque to it, which always works. Each keeps to the operations of the step, so that what is
-fused draws the step's very tokens.
-"""
+"""Steps that look at the scores alone, or at fixed ids."""
 
 from __future__ import annotations
 
@@ -10,13 +6,18 @@ from functools import partial
 from math import inf, log
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from decodery.contracts.lowering import Edit, Fixed, Lowered, LoweringFacts, Map, Truncation
 
-from .shaping.quadratic import quadratic
-from .text.bias import AllowedTokens
+from ..shaping.dynamic_temperature import dynamic_temperature as heated
+from ..shaping.quadratic import quadratic
+from ..text.bias import AllowedTokens
 
+BENT = 1e-6
+"""Curvature in parts of the best probability, below which float64 does not tell it from rounding."""
 Answer = Lowered | tuple[Lowered, ...] | None
 
 
@@ -38,6 +39,46 @@ def top_a(params: Any, facts: LoweringFacts) -> Answer:
 def _above_power(log_a: float, power: float, log_probs: Tensor) -> Tensor:
     """(R, K) float64, the best first -> (R, K): how far `log p` is above `log a + power * log p_1`."""
     return log_probs - (log_a + power * log_probs[:, :1])
+
+
+def tail_free(params: Any, facts: LoweringFacts) -> Answer:
+    if params.z == 1:
+        return ()
+    if facts.vocab_size is None:
+        return None
+    keep = partial(_before_the_tail, params.z, 1 if params.variant == "hf" else 0, facts.vocab_size)
+    return Truncation("custom", min_keep=params.min_keep, keep=keep)
+
+
+def _before_the_tail(z: float, kept: int, vocab_size: int, log_probs: Tensor) -> Tensor:
+    """(R, K) float64, the best first -> (R, K): what is left of `z` at the curvature that decides for each token.
+
+    The row goes on with what is banned, of which two at most bend it. Where rounding is a part of the curvature that
+    counts, all is undecided.
+    """
+    if vocab_size < 3:
+        return torch.ones_like(log_probs)
+    size = log_probs.shape[-1]
+    p = pad(log_probs.exp(), (0, max(min(vocab_size - size, 2), 0)))  # (R, K) -> (R, K + 2)
+    bend = p.diff(n=2, dim=-1).abs()
+    total = bend.sum(dim=-1, keepdim=True)
+    share = pad((bend / total).cumsum(dim=-1), (kept, size), value=1.0)[:, :size]
+    share[:, :kept] = 0.0
+    return torch.where(total > BENT * p[:, :1], z - share, 0.0)
+
+
+def top_p_decay(params: Any, facts: LoweringFacts) -> Answer:
+    if params.decay != 1:  # p moves with the text
+        return None
+    if params.p == 1:
+        return ()
+    return Truncation("custom", min_keep=params.min_keep, keep=partial(_within, params.p), reach="each")
+
+
+def _within(p: float, log_probs: Tensor) -> Tensor:
+    """(R, K) float64, the best first -> (R, K): what is missing of `p` before each token."""
+    probs = log_probs.exp()
+    return p - (probs.cumsum(dim=-1) - probs)
 
 
 def p_less(params: Any, facts: LoweringFacts) -> Answer:
@@ -66,7 +107,8 @@ def _above_step(log_r: float, log_probs: Tensor) -> Tensor:
 
 def dynamic_temperature(params: Any, facts: LoweringFacts) -> Answer:
     if params.range:
-        return None
+        apply = partial(heated, temperature=params.temperature, range=params.range, exponent=params.exponent)
+        return Map("custom", apply=apply, reach="allowed")
     return () if params.temperature == 1 else Map("temperature", params.temperature)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hf_versions import not_with_4
 from transformers.generation.logits_process import ExponentialDecayLengthPenalty
 
 EOS = (0, 1)
 
 
+@not_with_4["infinite"]
 @pytest.mark.parametrize("factor", [0.5, 1.4])
 def test_infinite_scores_get_no_bonus_as_in_transformers(factor, build):
     scores = torch.tensor([[torch.inf, -torch.inf, 1.0], [0.0, -3.0, 1.0]])

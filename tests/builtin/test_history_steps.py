@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hf_versions import FOUR, not_with_4
 from transformers.generation import logits_process as hf
 
 from decodery.contracts.errors import InvalidInput, NeedsBind
@@ -127,6 +128,16 @@ def _scores(rows, rng, dtype=torch.float32):
     return scores.masked_fill(torch.rand(rows, V, generator=rng) < 0.1, -torch.inf).to(dtype)
 
 
+def _as_4_can(name, scores):
+    """transformers 4 makes NaN of a banned end that grows: it is shown none."""
+    return scores.clamp(min=-60) if FOUR and name == "exponential_decay_length_penalty" else scores
+
+
+def _4_passes_over(name, length):
+    """transformers 4 looks for a sequence of four ids in a text of four or more; 5 in one of three, its prefix."""
+    return FOUR and name in ("bad_words", "sequence_bias") and length < max(map(len, WORDS))
+
+
 def _ids(rows, width, rng):
     # Often few different ids, so that n-grams and words do occur.
     return torch.randint(0, (2, V, 3)[width % 3], (rows, width), generator=rng)
@@ -140,7 +151,9 @@ def test_a_history_step_equals_the_class_of_transformers_on_a_rectangle(case, dt
     acted = 0
     for width in [*range(1, 10), 21, 40] * 4:
         rows = 1 + width % 4
-        ids, scores = _ids(rows, width, rng), _scores(rows, rng, dtype)
+        ids, scores = _ids(rows, width, rng), _as_4_can(name, _scores(rows, rng, dtype))
+        if _4_passes_over(name, width):
+            continue
         before_ids, before = ids.clone(), scores.clone()
         prompt = width - min(width - 1, width % 5)
         step = build(name, values, eos=EOS, prompt_lengths=torch.full((rows,), prompt))
@@ -165,7 +178,7 @@ def test_a_ragged_batch_equals_each_row_alone_whatever_lies_in_the_padding(case,
     acted = 0
     for trial in range(120):
         rows, width = 1 + trial % 5, 1 + trial % 13
-        real, scores = _ids(rows, width, rng), _scores(rows, rng)
+        real, scores = _ids(rows, width, rng), _as_4_can(name, _scores(rows, rng))
         lengths = torch.randint(1, width + 1, (rows,), generator=rng)
         prompts = (torch.rand(rows, generator=rng) * (lengths + 1)).long()
         # Padding that repeats the row's own ids, and padding that no vocabulary has.
@@ -175,6 +188,8 @@ def test_a_ragged_batch_equals_each_row_alone_whatever_lies_in_the_padding(case,
         step = build(name, values, eos=EOS, prompt_lengths=prompts)
         got = step(ids, scores, lengths=lengths, prompt_lengths=prompts)
         for row in range(rows):
+            if _4_passes_over(name, lengths[row]):
+                continue
             alone = real[row : row + 1, : lengths[row]]
             theirs, their_ids = oracle(alone, int(prompts[row]))
             own = scores[row : row + 1]
@@ -192,6 +207,7 @@ def test_min_new_tokens_goes_by_the_prompt_lengths_of_the_call_when_rows_were_dr
     assert step(ids, scores, lengths=torch.tensor([4]), prompt_lengths=torch.tensor([1]))[0, 3] == 0
 
 
+@not_with_4["pads"]
 def test_pads_before_a_row_are_not_penalised_as_in_generate(build):
     rng = torch.Generator().manual_seed(5)
     pads = torch.tensor([0, 2, 5, 3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hf_versions import FOUR
 from transformers.generation import logits_process as hf
 
 from decodery.builtin.reference.temperature import temperature
@@ -35,7 +36,7 @@ CASES = {
     "min_p": [
         (lambda s, p=p, m=m: min_p(s, p, m), hf.MinPLogitsWarper(p, min_tokens_to_keep=m))
         for p in (*EDGES, 1.0)
-        for m in KEEPS
+        for m in (KEEPS[:1] if FOUR else KEEPS)  # of equal scores transformers 4 keeps others
     ],
     "typical_p": [
         (lambda s, p=p, m=m: typical_p(s, p, m), hf.TypicalLogitsWarper(p, min_tokens_to_keep=m))

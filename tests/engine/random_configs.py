@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers as hf
+from hf_versions import FOUR, RELEASE
 from seq2seq_models import seq2seq
 
 from decodery import Decoder, Generation, Pipeline, Recipe
@@ -148,6 +149,8 @@ def _case(number: int, name: str, rng: random.Random) -> Case:
     if set(chosen) >= LOWEST_GROWS and (samples or OF_INFINITY & set(chosen)):
         chosen.remove("exponential_decay_length_penalty")
     keys = {key: steps[key](rng) for key in chosen}
+    if FOUR:
+        keys.pop("top_h", None)
     if samples and "top_k" not in keys and rng.random() < 0.5:
         keys["top_k"] = 0  # else it is 50, which nobody asked for
     keys["do_sample"] = samples
@@ -159,7 +162,30 @@ def _case(number: int, name: str, rng: random.Random) -> Case:
     prompts = [[rng.choice(list(few)) for _ in range(length)] for length in lengths]
     prefix = _prefix(rng.randint(0, 6)) if rng.random() < 0.12 else None
     n = rng.randint(1, 2) if samples else 1
-    return Case(number, name, keys, prompts, n, eos, prefix)
+    if prefix is not None and RELEASE < (5, 24):
+        n = 1  # of several sequences it hands the function the row's number in the place of the prompt's
+    if "encoder_repetition_penalty" in keys and FOUR:
+        n = 1  # of several sequences it reads the encoder's rows by the row's number
+    return Case(
+        number, name, *(_as_4_can(name, keys, prompts, prefix) if FOUR else (keys, prompts)), n, eos, prefix
+    )
+
+
+def _as_4_can(
+    name: str, keys: dict[str, Any], prompts: list[list[int]], prefix: Any
+) -> tuple[dict[str, Any], list[list[int]]]:
+    """A configuration less what transformers 4 does in another way than 5.23."""
+    if "repetition_penalty" in keys and name != "t5":  # it penalises the pads before a row
+        shortest = min(map(len, prompts))
+        prompts = [prompt[:shortest] for prompt in prompts]
+    without: set[str] = set()
+    if (
+        name != "t5" and max(map(len, prompts)) < 3
+    ):  # it passes over sequences as long as the text and a token
+        without |= {"sequence_bias", "bad_words_ids"}
+    if prefix is not None or BAN_THE_END & keys.keys():  # it makes NaN of a banned end that grows
+        without.add("exponential_decay_length_penalty")
+    return {key: value for key, value in keys.items() if key not in without}, prompts
 
 
 def _prefix(shift: int) -> Callable[[int, torch.Tensor], list[int]]:
@@ -190,6 +216,7 @@ def _watermark(rng: random.Random) -> Any:
     )
 
 
+BAN_THE_END = {"min_length", "min_new_tokens", "forced_bos_token_id", "forced_eos_token_id"}
 NOT_TOGETHER = (
     # transformers refuses to force a token that it may suppress.
     ("forced_bos_token_id", "suppress_tokens"),

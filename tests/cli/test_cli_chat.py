@@ -308,3 +308,25 @@ def test_what_ends_an_answer_is_no_part_of_it_whatever_the_recipe_includes(chat,
 def test_any_strategy_and_any_layout_of_rows_can_chat(chat, strategy, recipe):
     outcome = chat("Hello", "So?", options=(*LOAD, "-r", recipe, "-o", f"strategy={strategy}"))
     assert (outcome.code, outcome.out) == (0, "I heard 1.\nI heard 2.\n"), outcome.err
+
+
+def test_a_conversation_of_thousands_of_turns_is_fitted_in_a_few_tries():
+    from dataclasses import replace
+
+    from decodery.cli.chat.conversation import Conversation, Turn
+
+    tries = []
+
+    def encode(messages):
+        tries.append(len(messages))
+        return [0] * sum(len(message["content"]) for message in messages)
+
+    talk = Conversation(turns=tuple(Turn("12345", "12345") for _ in range(5000))).asked("12345")
+    for context, room, kept in ((100, 20, 7), (100, 25, 7), (100, 26, 6), (10**6, 20, 5000), (None, 0, 5000)):
+        tries.clear()
+        fitted, ids = talk.fitted(encode, context, room)
+        assert len(fitted.turns) - fitted.left_out - 1 == kept
+        assert len(ids) == 10 * kept + 5
+        assert len(tries) < 20
+    # What was left out once stays out.
+    assert replace(talk, left_out=4990).fitted(encode, 10**6, 0)[0].left_out == 4990

@@ -108,3 +108,32 @@ def flat() -> tuple[nn.Module, Bytes]:
             return torch.zeros(*x.shape, 256)
 
     return Flat(), Bytes()
+
+
+class Chatty(Bytes):
+    """Talks while it works, and stops working at "wait"."""
+
+    def encode(self, text: str) -> list[int]:
+        print("encoding")
+        if text.endswith("wait\nAssistant:"):
+            raise KeyboardInterrupt
+        return super().encode(text)
+
+
+def chatty() -> tuple[nn.Module, Bytes]:
+    return Scripted(counts), Chatty()
+
+
+class Templated(Bytes):
+    """A tokenizer of one's own with a template of its own."""
+
+    def apply_chat_template(
+        self, messages: list[dict[str, str]], tokenize: bool = True, add_generation_prompt: bool = False
+    ) -> str:
+        assert not tokenize
+        text = "".join(f"[{m['role']}] {m['content']} [end] " for m in messages)
+        return f"{text}Assistant:" if add_generation_prompt else text
+
+
+def templated() -> tuple[nn.Module, Bytes]:
+    return Scripted(lambda before: f" You: {before.strip()} [end] and so on"), Templated()

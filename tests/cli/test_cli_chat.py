@@ -271,3 +271,62 @@ def test_a_template_in_a_file_is_for_any_tokenizer(chat, tmp_path):
     )
     # What the template puts behind an answer ends one.
     assert chat("Hello", options=(*LOAD, *GREEDY, "--template", str(file))).out == "I heard 2.\n"
+
+
+def test_a_tokenizer_of_ones_own_may_have_a_template_of_its_own(chat):
+    outcome = chat("Hello", options=("-m", "chat_models:templated", *GREEDY, "-s", "Be brief."))
+    assert outcome.out == "You: [system] Be brief.\n"  # up to where the template ends an answer
+    assert "no chat template" not in outcome.err
+
+
+def test_what_a_tokenizer_prints_is_no_answer_and_ctrl_c_in_it_ends_no_chat(chat):
+    outcome = chat("Hello", "wait", "Hello", options=("-m", "chat_models:chatty", *GREEDY))
+    assert (outcome.code, outcome.out) == (0, "I heard 1.\nI heard 2.\n")
+    assert "encoding\n" in outcome.err
+    assert "(stopped)" in outcome.err
+
+
+@pytest.mark.parametrize("given", [(), ("--seed", "5")])
+def test_a_seed_that_is_set_is_taken(chat, given):
+    options = ("-m", "chat_models:flat", "-r", "sample", "--max-new-tokens", "20", *given)
+    first = chat("Hello", "/undo", "/set strategy.seed 7", "Hello", options=options).out
+    second = chat("/set strategy.seed 7", "Hello", "/undo", "Hello", options=options).out
+    assert (
+        first.encode("ascii", "replace").splitlines()[-1:]
+        == second.encode("ascii", "replace").splitlines()[-1:]
+    )
+
+
+def test_what_ends_an_answer_is_no_part_of_it_whatever_the_recipe_includes(chat, tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text("recipe: 1\ninclude_stop: true\n")
+    assert chat("Hello", "So?", options=(*LOAD, "-r", str(file))).out == "I heard 1.\nI heard 2.\n"
+
+
+@pytest.mark.parametrize("strategy", ["{beam: {num_beams: 3, num_return_sequences: 2}}", "best_of", "greedy"])
+@pytest.mark.parametrize("recipe", ["greedy", "hf"])
+def test_any_strategy_and_any_layout_of_rows_can_chat(chat, strategy, recipe):
+    outcome = chat("Hello", "So?", options=(*LOAD, "-r", recipe, "-o", f"strategy={strategy}"))
+    assert (outcome.code, outcome.out) == (0, "I heard 1.\nI heard 2.\n"), outcome.err
+
+
+def test_a_conversation_of_thousands_of_turns_is_fitted_in_a_few_tries():
+    from dataclasses import replace
+
+    from decodery.cli.chat.conversation import Conversation, Turn
+
+    tries = []
+
+    def encode(messages):
+        tries.append(len(messages))
+        return [0] * sum(len(message["content"]) for message in messages)
+
+    talk = Conversation(turns=tuple(Turn("12345", "12345") for _ in range(5000))).asked("12345")
+    for context, room, kept in ((100, 20, 7), (100, 25, 7), (100, 26, 6), (10**6, 20, 5000), (None, 0, 5000)):
+        tries.clear()
+        fitted, ids = talk.fitted(encode, context, room)
+        assert len(fitted.turns) - fitted.left_out - 1 == kept
+        assert len(ids) == 10 * kept + 5
+        assert len(tries) < 20
+    # What was left out once stays out.
+    assert replace(talk, left_out=4990).fitted(encode, 10**6, 0)[0].left_out == 4990

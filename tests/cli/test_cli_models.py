@@ -151,3 +151,17 @@ def load():
     assert "no module 'model_of_mine'" in run(*command).err
     monkeypatch.chdir(tmp_path)
     assert run(*command).out == "2 4 8 5 10\n"
+
+
+def test_a_sentencepiece_model_is_a_tokenizer(run, tmp_path):
+    sentencepiece = pytest.importorskip("sentencepiece")
+    trained = sentencepiece.SentencePieceTrainer.train
+    text = ["abc abd dab", "cab bad"] * 9
+    trained(sentence_iterator=iter(text), model_prefix=str(tmp_path / "spm"), vocab_size=10, minloglevel=2)
+    command = ("generate", "a", "-m", "tiny_models:without_tokenizer", "--max-new-tokens", 3)
+    outcome = run(*command, "--tokenizer", tmp_path / "spm.model")
+    assert outcome.code == 0, outcome.err
+    (tmp_path / "bad.model").write_bytes(b"no model")
+    refused = run(*command, "--tokenizer", tmp_path / "bad.model")
+    assert refused.code == 1
+    assert "cannot be loaded" in refused.err

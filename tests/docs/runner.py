@@ -145,8 +145,10 @@ class Call:
 
 
 def read_command(text: str) -> Call | None:
-    """`[NAME=VALUE ...] decodery ...`, `echo TEXT | decodery ...` or `printf TEXT | ...`, in which \\n ends a line;
-    None for others, which are not run."""
+    """`[NAME=VALUE ...] decodery ...`, `echo TEXT | decodery ...` or `printf TEXT | ...`, in which \\n ends a line.
+
+    None for others, which are not run.
+    """
     words = shlex.split(text)
     if "decodery" not in words:
         return None

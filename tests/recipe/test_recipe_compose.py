@@ -314,3 +314,19 @@ def test_a_release_candidate_that_is_installed_counts(
     assert child('requires: ["acme_pre>=0.3,<2"]').requires == ("acme_pre<2,>=0.3",)
     (found,) = problems('requires: ["acme_pre>=1"]')
     assert found.message == "acme_pre 1.0rc1 is installed; the recipe needs >=1"
+
+
+def test_a_file_that_is_meant_by_its_bare_name_is_found_beside_its_child(files: Path) -> None:
+    (files / "deep").mkdir()
+    for name in ("base.yaml", "other.yml", "bare"):
+        (files / "deep" / name).write_text("recipe: 1\n")
+    for said, meant in (("base", "base.yaml"), ("other", "other.yml"), ("bare", "bare")):
+        (files / "deep" / "child.yaml").write_text(f"recipe: 1\nextends: {said}\n")
+        with pytest.raises(RecipeError, match=f"unknown recipe '{said}'") as caught:
+            Recipe.load("deep/child.yaml")
+        assert f"write ./{meant} for the file of that name" in str(caught.value)
+    # A text from nowhere looks at no files.
+    (files / "base.yaml").write_text("recipe: 1\n")
+    with pytest.raises(RecipeError) as caught:
+        Recipe.loads("recipe: 1\nextends: base\n")
+    assert "./base" not in str(caught.value)

@@ -105,6 +105,7 @@ def test_what_cannot_be_found_is_guessed(tmp_path: Path, monkeypatch: pytest.Mon
     assert "there is no folder 'nowhere' either" in failure("nowhere/x.yaml")
     assert "recipes without a file: greedy" in failure("zzzzzz.yaml")
     assert "write ./plain for the file" in failure("plain")
+    assert "write ./story.yaml for the file" in failure("story")
     assert "no plugin 'acme' is installed" in failure("acme/x", Host(""))
 
 

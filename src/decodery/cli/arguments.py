@@ -15,7 +15,9 @@ _OVERFLOW = "What a row does that fills the context: stop, slide, or slide=K, wh
 _RECIPE = "A recipe: a YAML file, or the name of one in the box."
 OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
 _FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
-TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
+TOKENIZER = (
+    "Instead of the model's own: a directory, a tokenizer.json, a .model file, or package.module:function."
+)
 _STREAM = "Show text as it comes, or whole."
 NO_PLUGIN = "Leave this plugin out, before it is imported. May be repeated; stands before the command."
 _NEW = "The package's name: small letters, digits and '-'."

@@ -50,11 +50,14 @@ def load_model(name: str, host: Host) -> tuple[object, object | None]:
 
 
 def load_tokenizer(name: str) -> object:
-    """A directory with tokenizer files, a tokenizer.json, or package.module:function -> a tokenizer."""
+    """A directory with tokenizer files, a tokenizer.json, a sentencepiece .model, or package.module:function -> a
+    tokenizer."""
     place = f"--tokenizer {name!r}"
     path = Path(name)
     if path.is_dir():
         return _attempt(place, lambda: _transformers().AutoTokenizer.from_pretrained(str(path), **_LOCAL))
+    if path.is_file() and path.suffix == ".model":
+        return _attempt(place, lambda: _sentencepiece(path))
     if path.is_file():
         from tokenizers import Tokenizer  # noqa: PLC0415 (lazy: start-up)
 
@@ -63,8 +66,15 @@ def load_tokenizer(name: str) -> object:
         return _called(_target("--tokenizer", name), place)
     raise UnknownName(
         f"{place}: no such file or directory",
-        remedy="it takes a directory, a tokenizer.json, or package.module:function",
+        remedy="it takes a directory, a tokenizer.json, a sentencepiece .model, or package.module:function",
     )
+
+
+def _sentencepiece(path: Path) -> object:
+    import sentencepiece  # noqa: PLC0415 (an optional library)
+
+    found: object = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    return found
 
 
 def names_of_models(host: Host) -> list[str]:

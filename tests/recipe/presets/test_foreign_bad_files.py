@@ -34,6 +34,8 @@ def problems_of(text: str | bytes, form: str) -> list[object]:
             "llama-cli --top-k many \\\n --min-p 2 -l 3 --temp",
             [(1, 11), (2, 2), (2, 12), (2, 17)],
         ),
+        # These are asked for more than once: what comes behind a temperature of 0 has no effect.
+        ("llama.cpp", "--temp abc --repeat-last-n x --dynatemp-range y", [(1, 1), (1, 12), (1, 30)]),
         ("tgw", "top_p: yes\nepsilon_cutoff: 10001\ntop_k: [1]\n", [(1, 1), (2, 1), (3, 1)]),
     ],
 )

@@ -76,19 +76,24 @@ def _talk(session: Chat, lines: Lines) -> int:
     while True:
         try:
             line = lines.next()
-            if line is None:
-                break
-            if not line.strip():
-                continue
+        except KeyboardInterrupt:
+            if not lines.typed:
+                raise
+            break
+        except DecoderyError as error:
+            failed = True
+            session.console.error(told(error))
+            continue
+        if line is None:
+            break
+        try:
             if line.startswith("/") and not line.startswith("//"):
                 if not obey(session, line.rstrip()):
                     break
-            else:
+            elif line.strip():
                 failed |= session.answer(line.removeprefix("/")) == "error"
         except KeyboardInterrupt:
-            if lines.typed:
-                break
-            raise
+            session.console.say("(stopped)")  # before the answer began, or after it ended
         except BrokenPipeError:
             raise
         except Exception as error:

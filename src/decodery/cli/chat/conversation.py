@@ -59,21 +59,32 @@ class Conversation:
 
         Raises `InvalidInput` where the last message alone is too long.
         """
-        fitted = self
-        while True:
-            ids = encode(fitted.messages())
-            if context is None or len(ids) + room <= context:
-                return fitted, ids
-            if fitted.left_out + 1 >= len(fitted.turns):
-                break
-            fitted = replace(fitted, left_out=fitted.left_out + 1)
+        most = None if context is None else context - room
+        fewest, last = self.left_out, len(self.turns) - 1
+        ids = encode(self.messages())
+        if most is None or context is None or len(ids) <= most:
+            return self, ids
+        # Halving: a conversation may have been loaded, with thousands of turns, and each try is tokenized.
+        fitted, ids = self._without(last, encode)
+        while len(ids) <= most and last - fewest > 1:
+            between = (fewest + last) // 2
+            tried, its = self._without(between, encode)
+            if len(its) <= most:
+                last, fitted, ids = between, tried, its
+            else:
+                fewest = between
         if len(ids) < context:
             return fitted, ids  # a long message may have a short answer
-        said = " and the system text" if self.system else ""
+        said = "the message and the system text make" if self.system else "the message makes"
         raise InvalidInput(
-            f"the message{said} make {len(ids)} tokens, and the model's context is {context}",
+            f"{said} {len(ids)} tokens, and the model's context is {context}",
             remedy="say it in fewer words; it was not kept",
         )
+
+    def _without(self, count: int, encode: Callable[[Messages], list[int]]) -> tuple[Conversation, list[int]]:
+        """Less the `count` oldest turns, and the ids of the rest."""
+        fitted = replace(self, left_out=count)
+        return fitted, encode(fitted.messages())
 
 
 def as_json(conversation: Conversation) -> str:

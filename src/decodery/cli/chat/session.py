@@ -38,14 +38,17 @@ class Chat:
     ) -> None:
         self.console, self.host, self.conversation = console, host, conversation
         self._decoder, self._layout = decoder, layout
-        self._seed, self.asked = seed, 0
+        self.recipe, self.asked = recipe, 0
         self.use(recipe)
+        self._seed = seed
 
     def use(self, recipe: Recipe) -> None:
         """Go on with this recipe, and with what the layout needs in it to end an answer."""
         from ...engine.pipeline import Pipeline  # noqa: PLC0415 (lazy: torch)
 
         recipe = _with_ends(recipe, self._layout, self.host)
+        if recipe.strategy.seed not in (None, self.recipe.strategy.seed):
+            self._seed = None  # what was said last goes
         self._decoder.pipeline = Pipeline.from_recipe(recipe, self.host)
         self.recipe = recipe
 
@@ -63,6 +66,11 @@ class Chat:
 
         Ctrl-C ends the answer, and what was shown by then is kept.
         """
+        # What a model or a tokenizer prints is no answer.
+        with contextlib.redirect_stdout(sys.stderr):
+            return self._answer(message)
+
+    def _answer(self, message: str) -> str:
         facts = self._decoder.model.facts
         context = facts.encoder.max_length if facts.encoder is not None else facts.max_length
         asked = self.conversation.asked(message)
@@ -153,13 +161,15 @@ class _Shown:
 
 
 def _with_ends(recipe: Recipe, layout: Layout, host: Host) -> Recipe:
-    """`recipe` with stop rules for the strings and tokens that end an answer in this layout."""
+    """`recipe` with stop rules for the strings and tokens that end an answer in this layout, of which they are no
+    part."""
     for name, field, values in (
         ("stop_strings", "strings", layout.stops),
         ("stop_token_ids", "ids", layout.ends),
     ):
         if values:
-            recipe = replace(recipe, stop=_with_rule(recipe.stop, name, field, values, host))
+            stop = _with_rule(recipe.stop, name, field, values, host)
+            recipe = replace(recipe, stop=stop, include_stop=False)
     return recipe
 
 

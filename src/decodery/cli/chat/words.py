@@ -17,6 +17,7 @@ from ...recipe.tools.difference import Change, differences
 from .conversation import Conversation, as_json, from_json
 from .session import Chat
 
+_MOST = 2**26  # bytes of a conversation: a device may have no end
 _ENDINGS = ".json is the conversation, .yaml or .yml the recipe"
 
 
@@ -55,7 +56,9 @@ def _help(chat: Chat, _: str) -> bool:
 def _set(chat: Chat, text: str) -> bool:
     parts = re.match(r"([^\s=]+)\s*[\s=]\s*(.+)\Z", text, re.DOTALL)
     if parts is None:
-        raise InvalidInput(f"/set {text} sets nothing", remedy="write /set NAME VALUE: /set top_p 0.8")
+        raise InvalidInput(
+            f"{f'/set {text}'.rstrip()} sets nothing", remedy="write /set NAME VALUE: /set top_p 0.8"
+        )
     name, value = parts.groups()
     change = f"{name}={value}"
     try:
@@ -145,7 +148,8 @@ def _load(chat: Chat, name: str) -> bool:
     if not name:
         raise InvalidInput("/load: which conversation?", remedy="name a file that /save FILE.json wrote")
     try:
-        text = Path(name).read_text(encoding="utf-8")
+        with open(name, "rb") as file:
+            text = file.read(_MOST).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidInput(f"{name!r} cannot be read: {reason}") from None

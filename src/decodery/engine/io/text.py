@@ -42,10 +42,19 @@ class Detokenizer:
         # No character has more than four bytes: what is still incomplete after twice as many tokens never decodes.
         if after.endswith(_REPLACEMENT) and not final and len(self._ids) - self._shown < _PATIENCE:
             return ""
-        if len(after) > len(before):  # a token without text of its own is no left neighbour
+        new = after[_old(before, after) :]
+        if new:  # a token without text of its own is no left neighbour
             self._begin = self._shown
         self._shown = len(self._ids)
-        return after[len(before) :]
+        return new
+
+
+def _old(before: str, after: str) -> int:
+    """How much of `after` was there before. A character that the prompt left incomplete is new once it is whole."""
+    if after.startswith(before) or not before.endswith(_REPLACEMENT):
+        return len(before)
+    unlike = (place for place, (old, now) in enumerate(zip(before, after, strict=False)) if old != now)
+    return next(unlike, len(after))
 
 
 class RowText:

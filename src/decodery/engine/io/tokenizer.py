@@ -1,26 +1,37 @@
-"""One face for every tokenizer: transformers', `tokenizers`', or any object with encode and decode."""
+"""One face for every tokenizer: transformers', `tokenizers`', sentencepiece's, tiktoken's, or any object with encode
+and decode."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import Tokenizer
+from .pieces import SentencePieces, Tiktoken, id_of, ids_of, size_of, within
 
 
 def as_tokenizer(tokenizer: Any) -> Tokenizer:
     """Wrap `tokenizer`. Raises `InvalidInput` for an object that can neither encode nor decode."""
-    if isinstance(tokenizer, (_Library, _Transformers, _Plain)):
+    if isinstance(tokenizer, (_Library, _Transformers, _Plain, SentencePieces, Tiktoken)):
         return tokenizer
     if hasattr(tokenizer, "convert_tokens_to_ids") and callable(tokenizer):
         return _Transformers(tokenizer)
-    if hasattr(tokenizer, "encode") and hasattr(tokenizer, "decode"):
-        return _Library(tokenizer) if hasattr(tokenizer, "get_vocab_size") else _Plain(tokenizer)
+    if _has(tokenizer, "EncodeAsIds", "DecodeIds") or _has(tokenizer, "encode_as_ids", "decode_ids"):
+        return SentencePieces(tokenizer)
+    if _has(tokenizer, "encode", "decode"):
+        if _has(tokenizer, "encode_ordinary", "decode_single_token_bytes"):
+            return Tiktoken(tokenizer)
+        return _Library(tokenizer) if _has(tokenizer, "get_vocab_size", "token_to_id") else _Plain(tokenizer)
     raise InvalidInput(
         f"{type(tokenizer).__name__} is no tokenizer",
         remedy="give an object with encode(text) -> ids and decode(ids) -> text",
     )
+
+
+def _has(tokenizer: Any, *methods: str) -> bool:
+    return all(callable(getattr(tokenizer, method, None)) for method in methods)
 
 
 class _Transformers:
@@ -59,39 +70,57 @@ class _Library:
 
 
 class _Plain:
-    """Anything else with `encode(text)` and `decode(ids)`: sentencepiece, tiktoken, a character table of one's own."""
+    """Anything else with `encode(text)` and `decode(ids)`: a character table of one's own, the tokenizer beside a
+    model's published weights.
+
+    An `encode` that asks whether to begin and to end the text (`bos`, `eos`, `add_bos`, `add_eos`) is told: a prompt
+    is begun where special tokens are wanted, and never ended. Ids beyond the tokenizer's size have no text.
+    """
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.bos, self.pad = _id_of(inner, "bos"), _id_of(inner, "pad")
-        eos = _id_of(inner, "eos")
-        self.eos: tuple[int, ...] = () if eos is None else (eos,)
-        self.size = _size_of(inner)
+        self.bos, self.pad = id_of(inner, "bos"), id_of(inner, "pad")
+        self.eos = ids_of(inner, "eos")
+        self.size = size_of(inner)
+        self._takes = _parameters(inner.encode)
 
     def encode(self, text: str, special: bool = True) -> list[int]:
-        return [int(token) for token in self.inner.encode(text)]
+        told: dict[str, bool] = {}
+        for begin, end in (("bos", "eos"), ("add_bos", "add_eos")):
+            if end in self._takes:
+                told[end] = False
+            # With a default of its own the tokenizer knows better whether a text begins with BOS.
+            if begin in self._takes and (not special or self._takes[begin]):
+                told[begin] = special
+        return _listed(self.inner.encode(text, **told), self.inner)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self.inner.decode([int(token) for token in ids]))
+        text = self.inner.decode(within(ids, self.size))
+        return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
-def _id_of(inner: Any, word: str) -> int | None:
-    """`bos_id`, `bos_token_id`, as an attribute or a method; sentencepiece says -1 for "none"."""
-    for name in (f"{word}_id", f"{word}_token_id"):
-        value = getattr(inner, name, None)
-        value = value() if callable(value) else value
-        if isinstance(value, int) and value >= 0:
-            return value
-    return None
-
-
-def _size_of(inner: Any) -> int:
-    for name in ("vocab_size", "n_vocab", "get_piece_size"):
-        value = getattr(inner, name, None)
-        value = value() if callable(value) else value
-        if isinstance(value, int):
-            return value
+def _parameters(encode: Callable[..., Any]) -> dict[str, bool]:
+    """The parameters that can be given by name -> whether they must be given."""
     try:
-        return len(inner)
-    except TypeError:
-        return 0
+        found = inspect.signature(encode).parameters.values()
+    except (TypeError, ValueError):  # some builtins have no signature
+        return {}
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {each.name: each.default is inspect.Parameter.empty for each in found if each.kind in by_name}
+
+
+def _listed(ids: Any, inner: Any) -> list[int]:
+    """What `encode` gave, as a list: a list, an array or tensor, something that has them as `ids` or `input_ids`."""
+    if isinstance(ids, Mapping) and "input_ids" in ids:
+        ids = ids["input_ids"]
+    ids = getattr(ids, "ids", ids)
+    ids = ids.tolist() if hasattr(ids, "tolist") else ids
+    try:
+        ids = list(ids)
+        if len(ids) == 1 and isinstance(ids[0], (list, tuple)):  # a batch of one text
+            ids = list(ids[0])
+        return [int(token.__index__()) for token in ids]
+    except (TypeError, AttributeError):
+        raise InvalidInput(
+            f"{type(inner).__name__}.encode gives {ids!r:.60}", remedy="it must give a list of token ids"
+        ) from None

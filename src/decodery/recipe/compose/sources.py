@@ -75,11 +75,12 @@ def fetch_base(reference: str, place: Place | None, host: Host) -> Found:
     Raises `NotFound`.
     """
     try:
+        folder = None if place is None or place.package else place.folder
         if not looks_like_path(reference):
-            return _registered(reference, host)
+            return _registered(reference, host, folder)
         if QUALIFIED.match(reference) and not reference.lower().endswith(_SUFFIXES):
             # "acme-decode/chat" is a plugin's recipe; the file of that name is "./acme-decode/chat".
-            return _registered(reference, host)
+            return _registered(reference, host, folder)
         if os.path.isabs(reference):
             raise NotFound(
                 "the path begins at the root", remedy="write it relative to this file, like ./chat.yaml"
@@ -121,11 +122,14 @@ def _from_file(text: str, host: Host, *, regular: bool = False) -> Found:
         ) from None
 
 
-def _registered(name: str, host: Host) -> Found:
+def _registered(name: str, host: Host, folder: str | None = "") -> Found:
+    """`folder` is where a file may lie that was meant, None where there is none to look in."""
     try:
         qualified, spec = host.recipe(name)
     except UnknownName as error:
-        remedy = f"write ./{name} for the file of that name" if os.path.isfile(name) else error.remedy
+        files = (name, *(name + suffix for suffix in _SUFFIXES)) if folder is not None else ()
+        meant = next((file for file in files if os.path.isfile(os.path.join(folder or "", file))), None)
+        remedy = f"write ./{meant} for the file of that name" if meant else error.remedy
         raise NotFound(error.message, remedy=remedy) from None
     package, _, inside = spec.path.partition(":")
     try:

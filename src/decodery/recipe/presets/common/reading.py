@@ -13,7 +13,7 @@ from ....contracts.params import non_default_values
 from ....contracts.steps import Step, StrategyUse
 from ....host.registry import Host
 from ...names import Names
-from ...report import Problems, Source, Span, render
+from ...report import Problem, Problems, Source, Span, render
 from ...syntax.write import plain
 from .carried import Carried, Status, spelled
 from .given import Given, check_size
@@ -101,7 +101,9 @@ class Reading:
     def problem(self, key: str, message: str, remedy: str = "") -> None:
         """A mistake in the value of `key`."""
         span = self._given[key].span if key in self._given else Span(self._source)
-        self.problems.add(span, "bad-value", message, remedy)
+        found = Problem.at(span, "bad-value", message, remedy)
+        if found not in self.problems:  # several steps may ask for one key
+            self.problems.put(found)
 
     # -- what becomes of it ---------------------------------------------------------------------------------------
 

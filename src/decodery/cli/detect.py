@@ -1,0 +1,193 @@
+"""`decodery detect`: whether texts carry the watermark that a recipe writes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..contracts.errors import InvalidInput
+from ..contracts.params import param_values
+from ..host.registry import Host
+from .console import Console
+from .muting import plugins_muted
+from .opening import Named, open_decoder, refuse_no_model
+from .prompts import gather, token_ids
+from .usage import UsageMistake
+
+if TYPE_CHECKING:
+    from ..builtin.watermarks import Evidence
+    from ..contracts.steps import Step
+    from ..recipe.recipe import Recipe
+
+UNMARKED = 3
+"""The exit code where a text is not marked: neither 1, a failure, nor 2, a wrong command line."""
+
+
+def detect(
+    *,
+    text: list[str],
+    model: str | None,
+    recipe: str,
+    override: list[str],
+    text_file: list[str],
+    lines: bool,
+    ids: bool,
+    prompt: str | None,
+    threshold: float,
+    tokenizer: str | None,
+    device: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """The command with its options (`detect_arguments.py` says what each means) -> 0 where every text is marked, 3
+    where one is not."""
+    if not 0 < threshold < 1:
+        raise UsageMistake(f"--threshold {threshold} is no probability", remedy="give one between 0 and 1")
+    if not text and not text_file:
+        raise UsageMistake("there is no text", remedy="give one, a file that holds it, or - for stdin")
+    console = Console(quiet=quiet)
+    # lazy: a wrong command line is told before pydantic and torch are imported
+    from ..recipe.recipe import Recipe  # noqa: PLC0415
+
+    with plugins_muted(quiet), contextlib.redirect_stdout(sys.stderr):
+        host = Host()
+        name = refuse_no_model(host) if model is None else model
+        checked = Recipe.load(recipe, overrides=override, host=host)
+        steps = _marking(checked, recipe)
+        names, texts = _texts(text, text_file, lines)
+        decoder = open_decoder(
+            console,
+            host,
+            Named(name, tokenizer),
+            checked,
+            without_tokenizer=None if ids else _needs_tokenizer,
+        )
+        encode: Any = token_ids if ids else lambda each: decoder.tokenizer.encode(each, special=False)  # type: ignore[union-attr]
+        rows = [encode(each) for each in texts]
+        prompts = None if prompt is None else [encode(prompt)] * len(rows)
+        found = [_found(step, rows, prompts, decoder.model.facts.vocab_size, device) for step in steps]
+    facts = {
+        "model": name,
+        "recipe": checked.name,
+        "fingerprint": checked.fingerprint,
+        "threshold": threshold,
+    }
+    for at, label in enumerate(names):
+        if len(names) > 1 and not as_json:
+            console.line(f"[{label}]", "bold")
+        for step, evidences in zip(steps, found, strict=True):
+            evidence = evidences[at]
+            if as_json:
+                data = {"text": label, **_data(step, evidence, threshold), **facts, "tokens": len(rows[at])}
+                console.line(json.dumps(data))
+            else:
+                console.line(_line(step, evidence, threshold))
+    marked = all(any(each[at].is_marked(threshold) for each in found) for at in range(len(names)))
+    return 0 if marked else UNMARKED
+
+
+def _marking(recipe: Recipe, name: str) -> list[Step]:
+    """The steps of the recipe that leave a watermark."""
+    from ..builtin.watermarks import DETECTORS  # noqa: PLC0415 (lazy: torch)
+
+    steps = [
+        step for step in recipe.processors if step.spec.name in DETECTORS and step.qualified in DETECTORS
+    ]
+    if not steps:
+        raise InvalidInput(
+            f"the recipe {name!r} leaves no watermark",
+            remedy=f"name one with the step {' or '.join(DETECTORS)}",
+        )
+    return steps
+
+
+def _found(
+    step: Step,
+    rows: list[list[int]],
+    prompts: list[list[int]] | None,
+    vocab_size: int | None,
+    device: str | None,
+) -> list[Evidence]:
+    from ..builtin.watermarks import DETECTORS  # noqa: PLC0415 (lazy: torch)
+
+    if vocab_size is None:
+        raise InvalidInput(
+            "the model does not say how large its vocabulary is",
+            remedy="give it an attribute vocab_size: green lists are drawn from all of it",
+        )
+    detector: Any = DETECTORS[step.spec.name]
+    return detector(  # type: ignore[no-any-return]
+        rows, vocab_size=vocab_size, prompts=prompts, device=device or "cpu", **param_values(step.params)
+    )
+
+
+def _texts(arguments: Sequence[str], files: Sequence[str], lines: bool) -> tuple[list[str], list[str]]:
+    """(what messages call each text, the texts): an argument that names a file is that file, "-" is stdin."""
+    names, texts = [], []
+    for at, argument in enumerate(arguments):
+        is_file = argument == "-" or _is_file(argument)
+        found = gather((), [argument], lines=lines) if is_file else gather([argument], ())
+        place = "stdin" if argument == "-" else argument if is_file else f"text {at}"
+        names += _numbered(place, len(found), lines and is_file)
+        texts += found
+    for file in files:
+        found = gather((), [file], lines=lines)
+        names += _numbered("stdin" if file == "-" else file, len(found), lines)
+        texts += found
+    if not texts:
+        raise InvalidInput("there is no text in what was read: every line is blank")
+    return names, texts
+
+
+def _numbered(place: str, count: int, lines: bool) -> list[str]:
+    return [f"{place}, line {line}" for line in range(count)] if lines else [place] * count
+
+
+def _is_file(argument: str) -> bool:
+    try:
+        return Path(argument).is_file()
+    except (OSError, ValueError):  # too long for a name, or a NUL in it
+        return False
+
+
+def _data(step: Step, evidence: Evidence, threshold: float) -> dict[str, Any]:
+    green = {"green": _green(evidence)} if step.spec.name == "watermark" else {}
+    return {
+        "step": step.spec.name,
+        "scored": evidence.scored,
+        **green,
+        "score": evidence.score,
+        "expected": evidence.expected,
+        "z": evidence.z,
+        "p": evidence.p,
+        "watermarked": evidence.is_marked(threshold),
+    }
+
+
+def _green(evidence: Evidence) -> int:
+    return round(evidence.score * evidence.scored)
+
+
+def _line(step: Step, evidence: Evidence, threshold: float) -> str:
+    if evidence.scored == 0:
+        return f"{step.spec.name}: the text is too short to say"
+    said = (
+        f"g-values of {evidence.scored} tokens: mean {evidence.score:.3f}, {evidence.expected:.3f} expected"
+    )
+    if step.spec.name == "watermark":
+        green = _green(evidence)
+        said = f"{green} of {evidence.scored} tokens are green: {evidence.score:.1%}, {evidence.expected:.1%} expected"
+    verdict = "watermarked" if evidence.is_marked(threshold) else "no watermark found"
+    sign = "<" if evidence.is_marked(threshold) else ">="
+    return f"{step.spec.name}: {said}; z {evidence.z:.2f}, p {evidence.p:.2g} {sign} {threshold:g}: {verdict}"
+
+
+def _needs_tokenizer(name: str) -> InvalidInput:
+    return InvalidInput(
+        f"model {name!r} comes without a tokenizer, so texts cannot be made tokens",
+        remedy='--tokenizer names one; or give token ids: --ids "1 2 3"',
+    )

@@ -31,7 +31,7 @@ def test_a_stranger_gets_from_an_empty_folder_to_decoded_text(tmp_path: Path) ->
     pytest.importorskip("hatchling", reason="builds the package without the network")
     said = walk(PAGE, environment(tmp_path / "environment"), tmp_path / "empty")
     assert "acme-lookahead/lookahead  (strategy)" in said["decodery plugins show lookahead"]
-    assert said['decodery generate "Once upon a time" -m demo -r ahead.yaml'].strip()
+    assert said['decodery generate "Once upon a time" -m demo -r ahead.yaml --quiet'].strip()
     assert (
         "checks of 1 records ran: lookahead "
         in said["python -m pytest --decodery-conformance acme-lookahead"]

@@ -18,6 +18,7 @@ COMMANDS = [
     (["--help"], ("pydantic", "rich", "yaml", "decodery.cli.generate", *PLUGINS)),
     # typer reads the arguments of a command with pydantic from 0.29 on, so nothing below is spared that.
     (["generate", "--help"], ("rich", "yaml", "decodery.cli.generate", "decodery.builtin")),
+    (["chat", "--help"], ("rich", "yaml", "decodery.cli.chat.command", "decodery.builtin")),
     (["recipe", "check", "--help"], ("rich", "yaml", "decodery.builtin")),
     (["plugins", "list"], ("rich", "yaml", "decodery.builtin", "decodery.cli.generate")),
     (["recipe", "check", str(RECIPE)], ("rich", "decodery.engine", "decodery.cli.plugins")),

@@ -12,11 +12,13 @@ def test_a_model_is_looked_at_and_the_answer_goes_to_stdout(run):
     lines = outcome.out.splitlines()
     assert lines[0] == "DemoModel: adapter 'input_pos'"
     said = {line[2:14].strip(): line[14:] for line in lines[1:]}
-    assert re.fullmatch(r"10 tokens; steps differ .* by \d\.\de-0\d, log-probability", said["verified"])
-    assert said["vocabulary"] == "4096, eos 0, bos 0, pad unknown"
-    assert said["context"] == "1024"
+    same = r"its cache: over 10 tokens the answers are those without it, to \d\.\de-0\d in log-probability"
+    assert re.fullmatch(same, said["verified"])
+    assert said["which is"] == "model(x, input_pos) with a cache of its own"
+    assert said["vocabulary"] == "4096 tokens; eos 0, bos 0, pad unknown"
+    assert said["context"] == "1024 tokens"
     assert said["runs on"] == "cpu, float32"
-    assert said["can"] == "select, rewind: uniform by counter"
+    assert said["can"] == "fork and reorder rows, take tokens back by a counter, as many in every row"
     assert re.fullmatch(r"[\d,.]+ tokens/s with its cache, [\d,.]+ without, over \d+ tokens", said["speed"])
 
 
@@ -36,7 +38,7 @@ def test_another_adapter_can_be_looked_at(run):
 
 
 def test_what_is_told_wins_and_is_checked(run):
-    assert "  vocabulary  20, eos" in run("doctor", "-m", "tiny_models:load", "--vocab-size", 20).out
+    assert "  vocabulary  20 tokens; eos" in run("doctor", "-m", "tiny_models:load", "--vocab-size", 20).out
     outcome = run("doctor", "-m", "tiny_models:load", "--vocab-size", 5000)
     assert (outcome.code, outcome.out) == (1, "")
     assert "vocab_size is 5000" in outcome.err

@@ -145,7 +145,8 @@ class Call:
 
 
 def read_command(text: str) -> Call | None:
-    """`[NAME=VALUE ...] decodery ...` or `echo TEXT | decodery ...`; None for others, which are not run."""
+    """`[NAME=VALUE ...] decodery ...`, `echo TEXT | decodery ...` or `printf TEXT | ...`, in which \\n ends a line;
+    None for others, which are not run."""
     words = shlex.split(text)
     if "decodery" not in words:
         return None
@@ -153,6 +154,8 @@ def read_command(text: str) -> Call | None:
     before, arguments = words[:at], words[at + 1 :]
     if before[:1] == ["echo"] and before[-1] == "|":
         return Call({}, " ".join(before[1:-1]) + "\n", arguments)
+    if before[:1] == ["printf"] and len(before) == 3 and before[-1] == "|":
+        return Call({}, before[1].replace("\\n", "\n"), arguments)
     if all("=" in word for word in before):
         return Call(dict(word.split("=", 1) for word in before), "", arguments)
     return None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from decodery import Decoder, Generation, Pipeline, hookimpl
 from decodery.contracts.specs import StepSpec, StrategySpec
-from decodery.engine.run import Run
+from decodery.engine.run.run import Run
 from decodery.host.loader import PluginInfo
 from decodery.host.registry import Host
 from decodery.testing import TableModel

@@ -113,7 +113,7 @@ def test_a_rule_may_answer_in_any_form_of_false(answer: object) -> None:
     "chosen", [torch.tensor([999]), torch.tensor([[1]]), torch.tensor([1.0]), [1], torch.tensor([1, 2])]
 )
 def test_a_strategy_that_chooses_nonsense_is_named(chosen: object) -> None:
-    from decodery.engine.choice import checked_tokens
+    from decodery.engine.run.choice import checked_tokens
 
     with pytest.raises(PluginError, match="strategy 'Odd' chose"):
         checked_tokens(chosen, torch.zeros(1, VOCAB), "Odd")

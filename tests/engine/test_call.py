@@ -17,7 +17,7 @@ from decodery.contracts.errors import (
     InvalidInput,
     PluginError,
 )
-from decodery.engine.run import Run
+from decodery.engine.run.run import Run
 from decodery.testing import ScriptedModel, TableModel, UniformModel
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from decodery import Decoder, Pipeline
 from decodery.contracts.errors import InvalidInput
-from decodery.engine.run import Run
+from decodery.engine.run.run import Run
 
 RAGGED = [[11, 12, 13, 14], [21, 22], [31, 32, 33, 34, 35, 36]]
 WIDTH, NEW = 6, 9

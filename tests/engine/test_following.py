@@ -15,7 +15,7 @@ from decodery import Decoder, Pipeline, hookimpl
 from decodery.contracts.errors import CannotFollow, InvalidInput
 from decodery.contracts.specs import StepSpec, StrategySpec
 from decodery.contracts.steps import Step
-from decodery.engine.run import Run
+from decodery.engine.run.run import Run
 from decodery.host.loader import PluginInfo
 from decodery.host.registry import Host
 from decodery.testing import TableModel

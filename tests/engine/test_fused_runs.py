@@ -10,7 +10,7 @@ from torch import Tensor
 
 from decodery import Decoder, Generation, Pipeline
 from decodery.contracts.errors import BadRow, UnknownName
-from decodery.engine.planned import Planned, planned
+from decodery.engine.plan.planned import Planned, planned
 from decodery.host.registry import Host
 from decodery.kernels.table import table
 from decodery.testing import TableModel

@@ -14,7 +14,7 @@ from engine_support import (
 from torch import Tensor
 
 from decodery import Decoder, Pipeline
-from decodery.engine.run import Run
+from decodery.engine.run.run import Run
 from decodery.testing import TableModel
 
 

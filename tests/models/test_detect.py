@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 import zoo
+import zoo_state
 from adapters import ADAPTERS, STATELESS, connected
 from test_sessions import IDS, same, truth
 from torch import nn
@@ -105,11 +106,15 @@ def test_a_report_reads_well() -> None:
     assert (
         "  because     LyingCache(x, input_pos=None) can be called with the whole context each step" in lines
     )
-    assert "  not         hf: not its kind of model" in lines
-    assert "  vocabulary  37, eos 0, bos unknown, pad unknown" in lines
-    assert "  context     32" in lines
+    assert any(
+        line.startswith("  not         hf, hf_encoder_decoder") and line.endswith(": not its kind of model")
+        for line in lines
+    )
+    assert "  which is    any model(x) that returns logits; the whole text is fed at every step" in lines
+    assert "  vocabulary  37 tokens; eos 0, bos and pad unknown" in lines
+    assert "  context     32 tokens" in lines
     assert "  runs on     cpu, float32" in lines
-    assert "  can         select, rewind: uniform by crop" in lines
+    assert "  can         fork and reorder rows, take tokens back by cropping, as many in every row" in lines
     assert "  verified    nothing: no cache is used" in lines
     assert "  warning     adapter 'input_pos' was tried and given up: LyingCache takes input_pos, but" in text
     assert text.count("differ by") == 1
@@ -198,3 +203,12 @@ def test_probing_a_torch_model_does_not_import_transformers() -> None:
         "sys.exit('transformers' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_doctor_names_the_one_line_that_would_improve_a_model() -> None:
+    """A first state that nobody can guess; an end of text that nobody told; a mask that is ignored."""
+    assert (
+        inspect(zoo_state.ObjectCache(), ADAPTERS).advice == "adapter={'state': lambda batch: MyCache(batch)}"
+    )
+    assert "which token ends a text" in inspect(zoo.NanoGPT(), ADAPTERS).advice
+    assert inspect(zoo.NanoGPT(), ADAPTERS, options={"eos_token_id": 3}).advice == ""

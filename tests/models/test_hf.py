@@ -266,7 +266,10 @@ def test_a_static_cache_that_is_full_says_so() -> None:
     with pytest.raises(ModelError, match="11 tokens exceed"):
         session.step(torch.full((3, 1), 9))
     session.close()
-    decodable, _ = connected(made("bloom"), {"name": "hf", "cache": "static"})
+    # Bloom's alibi has no place for a cache's empty columns, and that is found out.
+    with pytest.raises(ModelError, match=", but fails with it: RuntimeError"):
+        connected(made("bloom"), {"name": "hf", "cache": "static"})
+    decodable, _ = connected(made("bloom"), {"name": "hf", "cache": "static", "verify": False})
     with pytest.raises(ModelError, match="how long the text can be"):
         decodable.open(3, None)
     with pytest.raises(InvalidInput, match="cache = 'quantum'"):

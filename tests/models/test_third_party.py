@@ -5,8 +5,13 @@ Each is skipped where its package is not installed; `pip install '.[zoo]'` bring
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +20,7 @@ from families import Truth
 from test_families import greedy
 from torch import Tensor, nn
 
-from decodery import Decoder
+from decodery import Decoder, inspect_model
 from decodery.host.registry import Host
 
 # They warn of many things while they are imported, none of them ours to mend.
@@ -146,19 +151,57 @@ def whisper() -> Any:
     return decode, decode, {"max_length": CONTEXT}
 
 
-CASES: list[tuple[str, Callable[[], Any], str]] = [
-    ("litgpt", litgpt, "input_pos"),
-    ("x-transformers", x_transformers, "state"),
-    ("x-transformers, rotary", lambda: x_transformers(rotary_pos_emb=True), "state"),
-    ("torchtune", torchtune, "input_pos"),
-    ("ibm-fms", fms, "state"),
-    ("xlstm", xlstm, "step"),
-    ("minimamba", minimamba, "stateless"),
-    ("mambapy", mambapy, "step"),
-    ("whisper", whisper, "stateless"),
+def rwkv() -> Any:
+    """The fourth generation: of all that the package loads, the one with the fewest weights. It reads them from a
+    file, and takes a list of ids or one row's tensor."""
+    os.environ.update(RWKV_JIT_ON="0", RWKV_CUDA_ON="0")  # read while the package is imported
+    loader, width, layers = package("rwkv.model"), 32, 2
+    weights = {"emb.weight": torch.randn(VOCAB, width), "head.weight": torch.randn(VOCAB, width)}
+
+    def norm(name: str) -> None:
+        weights[f"{name}.weight"], weights[f"{name}.bias"] = torch.ones(width), torch.zeros(width)
+
+    norm("ln_out")
+    norm("blocks.0.ln0")
+    for layer in range(layers):
+        att, ffn = f"blocks.{layer}.att.", f"blocks.{layer}.ffn."
+        norm(f"blocks.{layer}.ln1")
+        norm(f"blocks.{layer}.ln2")
+        for name in ("time_decay", "time_first"):
+            weights[att + name] = 0.4 * torch.randn(width)
+        for name in (*(att + f"time_mix_{n}" for n in "kvr"), *(ffn + f"time_mix_{n}" for n in "kr")):
+            weights[name] = torch.rand(1, 1, width)
+        for name in ("key", "value", "receptance", "output"):
+            weights[f"{att}{name}.weight"] = 0.4 * torch.randn(width, width)
+        weights[ffn + "key.weight"] = 0.4 * torch.randn(2 * width, width)
+        weights[ffn + "receptance.weight"] = 0.4 * torch.randn(width, width)
+        weights[ffn + "value.weight"] = 0.4 * torch.randn(width, 2 * width)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        torch.save(weights, Path(folder, "tiny.pth"))
+        model = loader.RWKV(model=str(Path(folder, "tiny")), strategy="cpu fp32")
+
+    def truth(ids: Tensor) -> Tensor:
+        rows = [model.forward(row, None, full_output=True)[0].view(-1, VOCAB) for row in ids.tolist()]
+        return torch.stack(rows)
+
+    return model, truth, {}
+
+
+CASES: list[tuple[str, Callable[[], Any], str, str]] = [
+    # package, model, adapter, what its user writes beside Decoder(model)
+    ("litgpt", litgpt, "input_pos", "none"),
+    ("x-transformers", x_transformers, "state", "none"),
+    ("x-transformers, rotary", lambda: x_transformers(rotary_pos_emb=True), "state", "none"),
+    ("torchtune", torchtune, "input_pos", "none"),
+    ("ibm-fms", fms, "state", "none"),
+    ("xlstm", xlstm, "step", "none"),
+    ("minimamba", minimamba, "stateless", "none"),
+    ("mambapy", mambapy, "step", "adapter={'name': 'step', 'state': caches}"),
+    ("openai-whisper", whisper, "stateless", "lambda ids: model.logits(ids, heard), max_length="),
+    ("rwkv", rwkv, "state", "none"),
 ]
 every_case = pytest.mark.parametrize(
-    ("make", "adapter"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+    ("make", "adapter"), [case[1:3] for case in CASES], ids=[c[0] for c in CASES]
 )
 
 
@@ -213,6 +256,42 @@ def test_rows_and_tokens_of_a_session_are_taken_as_it_says(make: Callable[[], An
     torch.testing.assert_close(
         logits.log_softmax(-1), truth(ids[rows, :7])[:, 5:7].log_softmax(-1), atol=1e-3, rtol=1e-3
     )
+
+
+@every_case
+def test_past_the_block_size_a_text_slides_as_a_loop_that_crops(
+    make: Callable[[], Any], adapter: str
+) -> None:
+    model, truth, line = built(make)
+    context = Decoder(model, host=HOST, **line).model.facts.max_length
+    if context is None:
+        pytest.skip("its texts have no end")
+    decode = Decoder(model, overflow="slide", host=HOST, **line)
+    expected = []
+    for prompt in PROMPTS:
+        text = list(prompt)
+        for _ in range(context + 5):
+            text.append(int(truth(torch.tensor([text[-context:]]))[0, -1].argmax()))
+        expected.append(text[len(prompt) :])
+    assert decode.generate(PROMPTS, max_new_tokens=context + 5).tokens == expected
+
+
+@pytest.mark.parametrize(("name", "make", "adapter", "said"), CASES, ids=[c[0] for c in CASES])
+def test_the_doctor_tells_how_fast_it_is_with_and_without_its_cache(
+    name: str, make: Callable[[], Any], adapter: str, said: str, record_property: Callable[..., None]
+) -> None:
+    """Printed as a table at the end of the run."""
+    model, _, line = built(make)
+    report = inspect_model(model, host=HOST, **line)
+    assert report.adapter == adapter
+    assert report.speed is not None
+    assert (report.speed.whole is None) == (report.difference is None)
+    speeds = [
+        f"{report.speed.cached:,.0f}",
+        "" if report.speed.whole is None else f"{report.speed.whole:,.0f}",
+    ]
+    cached, whole = reversed(speeds) if report.difference is None else speeds
+    record_property("zoo", f"{name:24}{adapter:12}{said:52}{cached:>9}{whole:>9}")
 
 
 def test_torchtunes_gemma2_is_wrong_with_its_cache_and_right_without() -> None:

@@ -12,6 +12,8 @@ import pytest
 import torch
 import transformers as hf
 import zoo
+import zoo_more
+import zoo_state
 from seq2seq_models import seq2seq
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
@@ -87,14 +89,21 @@ def test_a_model_in_ddp_is_driven_by_the_adapter_of_what_is_inside(name: str, gr
     assert tokens(DataParallel(model), name) == expected
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["stateless", "state", *(pytest.param(n, marks=pytest.mark.slow) for n in [*list(MODELS)[1:], "flag"])],
+)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
-def test_a_model_in_fsdp_is_driven_by_the_adapter_of_what_is_inside(group: None) -> None:
-    from torch.distributed.fsdp import FullyShardedDataParallel
+def test_a_model_in_fsdp_is_driven_by_the_adapter_of_what_is_inside(name: str, group: None) -> None:
+    """Caches inside of the module and outside, returned states, encoders: all found through the wrapper."""
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 
-    model = zoo.NanoGPT()
-    expected = tokens(model, "stateless")
-    wrapped = FullyShardedDataParallel(zoo.NanoGPT(), device_id=torch.device("cpu"))
-    assert tokens(wrapped, "stateless") == expected
+    make = {**MODELS, "state": zoo_state.Fms, "flag": zoo_more.UseCache}[name]
+    expected = tokens(make(), name)
+    wrapped = FullyShardedDataParallel(make(), device_id=torch.device("cpu"))
+    assert tokens(wrapped, name) == expected
+    assert tokens(wrapped, name) == expected
+    assert tokens(fully_shard(make()), name) == expected
 
 
 def test_a_model_spread_by_a_device_map_is_fed_where_its_first_layer_is(tmp_path: Path) -> None:

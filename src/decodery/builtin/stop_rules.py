@@ -6,6 +6,7 @@ from ..contracts.specs import StepSpec
 from . import params
 
 HERE = "decodery.builtin.stopping"
+LOWERED = "decodery.builtin.lowerings.endings"
 
 LAST_TOKENS = frozenset({"stateless", "ragged", "reads_history", "ids_only", "compilable"})
 
@@ -23,6 +24,7 @@ def stop_rules() -> list[StepSpec]:
             reference="transformers.EosTokenCriteria",
             needs=frozenset({"eos"}),
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:eos",
             aliases=("EosTokenCriteria",),
             finish_reason="eos",
         ),
@@ -37,6 +39,7 @@ def stop_rules() -> list[StepSpec]:
             reference="vLLM's SamplingParams.stop_token_ids",
             wants=frozenset({"vocab_size"}),
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:stop_token_ids",
             finish_reason="stop_token_ids",
         ),
         StepSpec(
@@ -50,6 +53,7 @@ def stop_rules() -> list[StepSpec]:
             reference="transformers.GenerationConfig.max_new_tokens",
             needs=frozenset({"prompt_lengths"}),
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:max_new_tokens",
             finish_reason="length",
         ),
         StepSpec(
@@ -62,6 +66,7 @@ def stop_rules() -> list[StepSpec]:
             when="configurations that have it; in a new recipe max_new_tokens",
             reference="transformers.MaxLengthCriteria",
             traits=LAST_TOKENS,
+            lowering=f"{LOWERED}:max_length",
             aliases=("MaxLengthCriteria",),
             finish_reason="length",
         ),

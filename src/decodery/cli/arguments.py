@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-_MODEL = "An installed model (demo), a transformers directory, or package.module:function."
-_ROLE = "A further model that the strategy asks for: draft=demo-draft. May be repeated."
+MODEL = "An installed model (demo), a transformers directory, or package.module:function."
+ROLE = "A further model that the strategy asks for: draft=demo-draft. May be repeated."
+_ROLE_PROMPT = "What a strategy's further run begins with: negative=TEXT. May be repeated."
+_DECODER_PROMPT = "What an encoder-decoder's decoder goes on from; one for all, or one a prompt."
+_OVERFLOW = "What a row does that fills the context: stop, slide, or slide=K, which keeps K tokens."
 _RECIPE = "A recipe: a YAML file, or the name of one in the box."
-_OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
+OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
 _FILE = "A file whose text is a prompt, less one final newline; - reads stdin. May be repeated."
-_TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
+TOKENIZER = "Instead of the model's own: a directory, a tokenizer.json, or package.module:function."
 _STREAM = "Show text as it comes, or whole."
 NO_PLUGIN = "Leave this plugin out, before it is imported. May be repeated; stands before the command."
 _NEW = "The package's name: small letters, digits and '-'."
@@ -28,14 +31,14 @@ def generate(
         typer.Argument(metavar="PROMPT", help="Texts to go on with.", show_default=False),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default=False)
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help=MODEL, show_default=False)
     ] = None,
     recipe: Annotated[
         str | None, typer.Option("--recipe", "-r", metavar="RECIPE", help=_RECIPE, show_default="greedy")
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option("--override", "-o", metavar="STEP=VALUE", help=_OVERRIDE, show_default=False),
+        typer.Option("--override", "-o", metavar="STEP=VALUE", help=OVERRIDE, show_default=False),
     ] = None,
     samples: Annotated[
         int | None,
@@ -70,11 +73,20 @@ def generate(
     ] = False,
     ids: Annotated[bool, typer.Option("--ids", help='Prompts are token ids: "1 2 3".')] = False,
     tokenizer: Annotated[
-        str | None, typer.Option(metavar="TOKENIZER", help=_TOKENIZER, show_default=False)
+        str | None, typer.Option(metavar="TOKENIZER", help=TOKENIZER, show_default=False)
     ] = None,
     role: Annotated[
-        list[str] | None, typer.Option("--role", metavar="ROLE=MODEL", help=_ROLE, show_default=False)
+        list[str] | None, typer.Option("--role", metavar="ROLE=MODEL", help=ROLE, show_default=False)
     ] = None,
+    role_prompt: Annotated[
+        list[str] | None,
+        typer.Option("--role-prompt", metavar="ROLE=TEXT", help=_ROLE_PROMPT, show_default=False),
+    ] = None,
+    decoder_prompt: Annotated[
+        list[str] | None,
+        typer.Option("--decoder-prompt", metavar="TEXT", help=_DECODER_PROMPT, show_default=False),
+    ] = None,
+    overflow: Annotated[str | None, typer.Option(metavar="WHAT", help=_OVERFLOW, show_default="stop")] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...", show_default=False)
     ] = None,
@@ -108,6 +120,9 @@ def generate(
             ids=ids,
             tokenizer=tokenizer,
             roles=role or [],
+            role_prompts=role_prompt or [],
+            decoder_prompts=decoder_prompt or [],
+            overflow=overflow,
             device=device,
             adapter=adapter,
             quiet=quiet,
@@ -118,7 +133,7 @@ def generate(
 
 def doctor(
     *,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=_MODEL, show_default=False)],
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=MODEL, show_default=False)],
     adapter: Annotated[
         str, typer.Option(metavar="NAME", help="Look at this adapter, instead of the first that fits.")
     ] = "auto",

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from . import arguments
+from .chat import arguments as chat_arguments
 from .console import is_terminal
 from .recipe import arguments as recipe_arguments
 from .recipe import foreign_arguments
@@ -80,6 +81,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     app.command(cls=_Command)(arguments.generate)
+    app.command(cls=_Command)(chat_arguments.chat)
     app.command(cls=_Command)(arguments.doctor)
     plugins = _group(app, "plugins", "Installed plugins: list, show, doctor; new writes one.")
     plugins.command("list", cls=_Command)(arguments.plugins_list)

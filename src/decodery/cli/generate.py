@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ..contracts.errors import InvalidInput
 from ..host.registry import Host
 from .console import Console, is_terminal
 from .muting import plugins_muted
+from .opening import Named, as_role_prompts, check_seed, open_decoder, refuse_no_model
 from .prompts import gather, token_ids
 from .usage import UsageMistake
 
@@ -35,6 +36,9 @@ def generate(
     ids: bool,
     tokenizer: str | None,
     roles: list[str],
+    role_prompts: list[str],
+    decoder_prompts: list[str],
+    overflow: str | None,
     device: str | None,
     adapter: str,
     quiet: bool,
@@ -45,30 +49,23 @@ def generate(
     console = Console(quiet=quiet, verbose=verbose)
     # lazy: a wrong command line is told before pydantic and torch are imported
     from ..recipe.recipe import Recipe  # noqa: PLC0415
-    from .models import check_device, load_model, load_tokenizer  # noqa: PLC0415
     from .play import Job, play  # noqa: PLC0415
 
     # What a model prints while it loads or runs is talk, too: stdout is for results.
     with plugins_muted(quiet), contextlib.redirect_stdout(sys.stderr):
         host = Host()
-        name = _refuse_no_model(host) if model is None else model
+        name = refuse_no_model(host) if model is None else model
         # The recipe before the model: its mistakes are told in a moment, the model takes its time.
         checked = Recipe.load(recipe or "greedy", overrides=override, host=host)
         prompts = _prompts(console, prompt, prompt_file, lines=lines, ids=ids)
-        with console.waiting(f"loading {name}"):
-            loaded, own = load_model(name, host)
-            tok = own if tokenizer is None else load_tokenizer(tokenizer)
-            if tok is None and not ids:
-                raise _needs_tokenizer(name)
-            # lazy: torch
-            from ..engine.decoder import Decoder  # noqa: PLC0415
-
-            check_device(device)
-            models = {role: load_model(other, host)[0] for role, other in _roles(roles).items()}
-            decoder = Decoder(
-                loaded, checked, tokenizer=tok, adapter=adapter, models=models, device=device, host=host
-            )
-        has_text = tok is not None
+        beside = as_role_prompts(role_prompts)
+        decoder = open_decoder(
+            console,
+            host,
+            Named(name, tokenizer, roles, device, adapter, overflow),
+            checked,
+            without_tokenizer=None if ids else _needs_tokenizer,
+        )
         return play(
             console,
             decoder,
@@ -81,7 +78,9 @@ def generate(
                 as_json,
                 name,
                 checked,
-                has_text,
+                decoder.tokenizer is not None,
+                _texts_or_ids(decoder_prompts, ids) or None,
+                {role: _texts_or_ids([text], ids) for role, text in beside.items()},
             ),
         )
 
@@ -97,8 +96,7 @@ def _check(
     stream: bool | None,
 ) -> None:
     """What typer cannot see: options that contradict one another or are missing together."""
-    if seed is not None and not 0 <= seed < 2**64:
-        raise UsageMistake(f"--seed {seed} is no seed", remedy="give a whole number from 0 to 2**64 - 1")
+    check_seed(seed)
     if samples is not None and samples > MOST_SAMPLES:
         raise UsageMistake(f"-n {samples} is too much", remedy=f"at most {MOST_SAMPLES:,} samples a prompt")
     if as_json and stream:
@@ -112,29 +110,6 @@ def _check(
 def _samples(given: int | None, recipe: Recipe) -> int:
     """How many rows a prompt gets: the option, else what the recipe's strategy says, else one."""
     return given or getattr(recipe.strategy.params, "num_return_sequences", None) or 1
-
-
-def _roles(texts: list[str]) -> dict[str, str]:
-    """`--role draft=demo-draft` -> {"draft": "demo-draft"}."""
-    found = {}
-    for text in texts:
-        role, equals, model = text.partition("=")
-        if not (role and equals and model):
-            raise UsageMistake(
-                f"--role {text!r} is no role", remedy="write ROLE=MODEL, like draft=demo-draft"
-            )
-        found[role] = model
-    return found
-
-
-def _refuse_no_model(host: Host) -> NoReturn:
-    from .models import names_of_models  # noqa: PLC0415 (lazy: imports the plugins)
-
-    installed = [f"-m {name}" for name in names_of_models(host)]
-    other = "-m also takes a transformers directory or package.module:function"
-    if installed:
-        raise UsageMistake("there is no model", remedy=f"installed: {', '.join(installed)}; {other}")
-    raise UsageMistake("there is no model", remedy=f"pip install decodery-demo gives -m demo; {other}")
 
 
 def _needs_tokenizer(name: str) -> InvalidInput:
@@ -155,4 +130,8 @@ def _prompts(
             "there is no prompt in what was read: every line is blank",
             remedy="give at least one line with text",
         )
+    return _texts_or_ids(texts, ids)
+
+
+def _texts_or_ids(texts: list[str], ids: bool) -> list[str] | list[list[int]]:
     return [token_ids(text) for text in texts] if ids else texts

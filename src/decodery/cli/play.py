@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..contracts.params import param_values
@@ -13,6 +14,7 @@ from .console import Console
 from .rows import JsonPrinter, RowPrinter, RowState, row_states
 
 if TYPE_CHECKING:
+    from ..engine.calls.stream import Stream
     from ..engine.decoder import Decoder
     from ..recipe.recipe import Recipe
 
@@ -30,6 +32,8 @@ class Job:
     model: str
     recipe: Recipe
     has_text: bool = True
+    decoder_prompts: list[str] | list[list[int]] | None = None
+    role_prompts: Mapping[str, list[str] | list[list[int]]] = field(default_factory=dict)
 
 
 def play(console: Console, decoder: Decoder, job: Job) -> int:
@@ -43,10 +47,17 @@ def play(console: Console, decoder: Decoder, job: Job) -> int:
     )
     seed = _seed(job)
     printer = _printer(console, job, rows, seed, live)
-    clock = Clock()
+    clock, stream = Clock(), None
     try:
         with nullcontext() if live or len(rows) == 1 else console.progress(_most_tokens(job, rows)) as bar:
-            stream = decoder.stream(job.prompts, n=job.samples, seed=seed, max_new_tokens=job.max_new_tokens)
+            stream = decoder.stream(
+                job.prompts,
+                n=job.samples,
+                seed=seed,
+                max_new_tokens=job.max_new_tokens,
+                decoder_prompts=job.decoder_prompts,
+                role_prompts=job.role_prompts,
+            )
             for event in stream:
                 if event.token is not None:
                     clock.tick()
@@ -56,6 +67,10 @@ def play(console: Console, decoder: Decoder, job: Job) -> int:
                     bar.update(*_progress(job, rows, clock.tokens))
         for state, row in zip(rows, stream.result, strict=True):
             state.reason = state.reason or row.finish_reason  # a row may end without a token of its own
+    except KeyboardInterrupt:
+        if stream is not None:
+            _ranked_so_far(rows, printer, stream)
+        raise
     finally:
         clock.stop()
         printer.close()
@@ -65,6 +80,18 @@ def play(console: Console, decoder: Decoder, job: Job) -> int:
         console.error(f"error: {failed} of {len(rows)} rows ended early because their scores went bad")
         return 1
     return 0
+
+
+def _ranked_so_far(rows: list[RowState], printer: RowPrinter, stream: Stream) -> None:
+    """A strategy that ranks tells its texts at its end; interrupted, it has given the best that it had."""
+    for index, row in enumerate(stream.result):
+        state = rows[index]
+        if state.reason is not None or state.tokens or row.sequence_score is None or not row.tokens:
+            continue
+        state.score = row.sequence_score
+        for left, token in zip(range(len(row.tokens) - 1, -1, -1), row.tokens, strict=True):
+            text = row.text if left == len(row.tokens) - 1 else ""
+            printer.push(index, token, text, None if left else row.finish_reason)
 
 
 class Clock:

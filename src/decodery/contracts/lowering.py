@@ -1,4 +1,4 @@
-"""What the planner understands of a step: edits, maps and truncations.
+"""What the engine understands of a step: of a processor edits, maps and truncations, of a stop rule endings.
 
 A step's `lowering(params, facts)` describes it in these words, so that a run of steps can become one pass over the
 row. It returns one description, a tuple of them (in order), `()` where these parameters change nothing, or None where
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .errors import PluginError
 
@@ -170,18 +170,47 @@ class Truncation:
 
 
 Lowered = Edit | Map | Truncation
-"""One description. A lowering returns `Lowered | tuple[Lowered, ...] | None`."""
+"""One description of a processor. A lowering returns `Lowered | tuple[Lowered, ...] | None`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtLength:
+    """A stop rule that ends a row at `most` tokens, or at so many beyond its prompt."""
+
+    most: int
+    beyond_prompt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AtTokens:
+    """A stop rule that ends a row whose newest token is one of these."""
+
+    ids: frozenset[int]
+
+
+Ending = AtLength | AtTokens
+"""One description of a stop rule. A lowering returns `Ending | tuple[Ending, ...] | None`."""
 
 
 def as_lowered(answer: object, owner: str) -> tuple[Lowered, ...] | None:
-    """What a lowering returned, as a tuple; None for an opaque step. Raises `PluginError` for anything else."""
+    """What a processor's lowering returned, as a tuple; None for an opaque step. Raises `PluginError` for anything
+    else."""
+    return _checked(answer, owner, (Edit, Map, Truncation), "an Edit, Map or Truncation")
+
+
+def as_endings(answer: object, owner: str) -> tuple[Ending, ...] | None:
+    """The same of a stop rule."""
+    return _checked(answer, owner, (AtLength, AtTokens), "an AtLength or AtTokens")
+
+
+def _checked(answer: object, owner: str, kinds: tuple[type, ...], what: str) -> tuple[Any, ...] | None:
     if answer is None:
         return None
     parts = answer if isinstance(answer, tuple) else (answer,)
-    wrong = next((part for part in parts if not isinstance(part, Edit | Map | Truncation)), None)
+    wrong = next((part for part in parts if not isinstance(part, kinds)), None)
     if wrong is not None:
         raise PluginError(
             f"the lowering of {owner!r} returned {type(wrong).__name__}",
-            remedy="return an Edit, Map or Truncation, a tuple of them, or None",
+            remedy=f"return {what}, a tuple of them, or None",
         )
     return parts

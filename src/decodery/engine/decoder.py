@@ -20,6 +20,7 @@ from .calls.call import Call
 from .calls.opening import Setting
 from .calls.stream import Stream
 from .calls.wishes import Wishes, check_wishes
+from .graph.asked import Compile, check_compile
 from .inspect import connect_model
 from .io.arguments import as_device, as_eos
 from .io.generation import Generation
@@ -49,6 +50,10 @@ class Decoder:
                   goes on with its newest tokens, fed again at each step; {"slide": K} cuts to K tokens and lets
                   the context fill up again, which feeds seldom
 
+    compile       "graph" holds forward, processors, draw and history of a step in one CUDA graph; "full" compiles the
+                  forward as well, on a CPU too. For models whose cache stays where it is: `setup_caches` and
+                  `input_pos`, or a transformers model, which gets a static cache
+
     Raises `ModelError` for a model that no adapter can drive, `RecipeError`, `InvalidInput`.
     """
 
@@ -66,6 +71,7 @@ class Decoder:
         max_length: int | None = None,
         device: torch.device | str | None = None,
         overflow: Overflow = "stop",
+        compile: Compile = "none",
         host: Host | None = None,
     ) -> None:
         self.host = host or Host()
@@ -81,10 +87,12 @@ class Decoder:
             vocab_size=vocab_size,
             max_length=max_length,
             device=device,
+            compile=compile,
             host=self.host,
         )
         self.model = slide_where_asked(self.model, overflow)
         facts, known = self.model.facts, self.tokenizer
+        check_compile(compile, facts, self.report.adapter)
         check_ids(facts.vocab_size, eos_token_id=as_eos(eos_token_id), pad_token_id=as_eos(pad_token_id))
         eos = as_eos(eos_token_id) or facts.eos or (known.eos if known else ())
         pad = next(
@@ -95,7 +103,9 @@ class Decoder:
             role: connected_role(role, other, facts.vocab_size, device, self.host)
             for role, other in (models or {}).items()
         }
-        self._setting = Setting(self.model, known, eos, pad, roles)
+        self._setting = Setting(
+            self.model, known, eos, pad, roles, facts.device.type == "cuda" and compile != "none"
+        )
         if known and facts.vocab_size is not None and known.size > facts.vocab_size:
             raise InvalidInput(
                 f"the tokenizer has {known.size} tokens, the model's vocabulary {facts.vocab_size}",

@@ -54,10 +54,11 @@ def connect_model(
     vocab_size: int | None = None,
     max_length: int | None = None,
     device: torch.device | str | None = None,
+    compile: str | None = None,
     host: Host | None = None,
 ) -> tuple[DecodableModel, Report]:
     """The model ready to open sessions, and the report of `inspect_model`. Raises like it."""
-    told = {"vocab_size": vocab_size, "max_length": max_length, "device": device}
+    told = {"vocab_size": vocab_size, "max_length": max_length, "device": device, "compile": compile}
     specs, choice = _candidates(host or Host(), adapter)
     return connect(model, specs, choice, {name: value for name, value in told.items() if value is not None})
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .run import Run
+import torch
+
+from .run.run import Run
 
 
 def decode_tokens(run: Run) -> Iterator[None]:
     """Until every row is finished: forward, process, choose, record. Yields after each step, so that a stream can
     show what came and a caller can stop asking."""
     while not run.done:
-        run.append(run.pick())
+        with torch.no_grad():
+            run.append(run.pick())
         yield

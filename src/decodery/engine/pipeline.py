@@ -16,11 +16,13 @@ from ..contracts.specs import StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse, fill, lone_value
 from ..host.registry import Host
 from ..recipe.recipe import Recipe, default_stop
-from .opaque import is_opaque, opaque_step, opaque_strategy
+from .into_hf.facts import Told
+from .into_hf.lists import hf_criteria, hf_processors, read_facts
 from .own_loop.bound import BoundPipeline, bind_pipeline
 from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
-from .plan import Plan
+from .plan.plan import Plan
 from .rng import check_seed
+from .steps.opaque import is_opaque, opaque_step, opaque_strategy
 
 Role = Literal["processor", "stop"]
 
@@ -166,6 +168,23 @@ class Pipeline:
             host=self.host,
         )
 
+    def to_hf(self, prompt: Tensor | None = None, /, **facts: Any) -> Any:
+        """The processors as a `LogitsProcessorList`: `model.generate(..., logits_processor=pipe.to_hf())`.
+
+        Facts are those of `bind`, and all may be absent: the prompt is then what `generate` shows first.
+        `attention_mask` (B, T) says where its left padding is, `encoder_attention_mask` (B, S) where that of
+        `encoder_ids` is. How a token is chosen stays with `generate`. Raises `InvalidInput` for what a list of
+        processors cannot carry: a strategy that does not choose by argmax or one draw, `on_bad_row: stop_row`.
+        """
+        return hf_processors(
+            self.processors, self.effective_strategy, self._told(prompt, facts), self.on_bad_row
+        )
+
+    def to_hf_stopping(self, prompt: Tensor | None = None, /, **facts: Any) -> Any:
+        """The stop rules as a `StoppingCriteriaList`, for the same facts. `generate` keeps its own beside them: its
+        `max_new_tokens` too must be long enough."""
+        return hf_criteria(self.effective_stops, self.effective_strategy, self._told(prompt, facts))
+
     @property
     def effective_strategy(self) -> StrategyUse:
         """The strategy, greedy unless one was chosen."""
@@ -236,6 +255,13 @@ class Pipeline:
         return hash(self._identity)
 
     # -- inside -----------------------------------------------------------------------------------------------
+
+    def _told(self, prompt: Tensor | None, facts: dict[str, Any]) -> Told:
+        lengths = [
+            step for step in self.effective_stops if step.spec.name in ("max_new_tokens", "max_length")
+        ]
+        seed = self.effective_strategy.seed
+        return read_facts(prompt, compat=self.compatibility, lengths=lengths, own_seed=seed, **facts)
 
     @cached_property
     def _identity(self) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -62,6 +62,39 @@ class Backend(Protocol):
 
     # def edit(self, scores: Tensor, ids: Tensor, values: Tensor, mode: Mode) -> None: in place, as `edits.edit`
     # def argmax(self, scores: Tensor) -> Tensor: (R, V) -> (R,), the smallest id among equals
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A backend for steps inside of CUDA graphs, which names "cuda graph" among its devices."""
+
+    def refuses(self, chain: Chain) -> str: ...
+
+    def sampling(
+        self, chain: Chain, rows: int, vocab: int, device: torch.device, *, penalty: float, rng: Any
+    ) -> Sampling | None:
+        """None for what it cannot do after all. `rng` is the run's."""
+        ...
+
+
+class Sampling(Protocol):
+    """A repetition penalty (1: none), a chain and the draw, whose history and random numbers are in device memory."""
+
+    def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, V) -> tokens (R,) int64, flags (R,): not 0 where the steps themselves must decide."""
+        ...
+
+    def observe(self, ids: Tensor) -> None:
+        """(R, T) int64: tokens of the text, negative ones are none."""
+        ...
+
+    def retreat(self) -> None:
+        """The generator goes back to where the last call began, for the reference to draw from."""
+        ...
+
+    def finish(self) -> None:
+        """The generator goes to where the draws have come to."""
+        ...
 
 
 def argmax(scores: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from ..contracts.errors import DecoderyError, ModelError, UnknownName
 from ..contracts.protocols import DecodableModel, Options
 from ..contracts.specs import AdapterSpec, resolve
 from .adapters.internal import NoCache
+from .adapters.state import Unbegun
 from .calling import module_of, name_of
 from .keeping.module import left_as_found
 from .options import UnknownOption, check_model, check_numbers
@@ -34,7 +35,8 @@ def connect(
 
     With "auto" the adapters are tried in the given order: probe, then factory, then three short sessions that
     show what shapes cannot (adapters whose models set `trusted` are spared those). What fails is noted, and
-    the next one tried. An adapter that is named is taken without a probe, and its errors are the user's.
+    the next one tried. An adapter that is named is taken at its word: its errors are the user's, and what the three
+    sessions show is a warning (`verify: False` spares them, too).
 
     The module is left as it was found. Raises `ModelError` when nothing drives the model, `UnknownName` for a
     name that no adapter has, `InvalidInput` for an option that cannot be.
@@ -48,15 +50,29 @@ def connect(
         spec = _named(name, adapters)
         decodable = resolve(spec.factory, f"adapter {spec.name!r}")(model, options)
         told = getattr(decodable, "evidence", "")
+        spared = getattr(decodable, "trusted", False) or options.get("verify", True) is False
         return decodable, Report(
             model=name_of(model),
             adapter=spec.name,
             evidence="; ".join(filter(None, ["it was asked for", told])),
             facts=decodable.facts,
             difference=getattr(decodable, "difference", None),
-            warnings=tuple(getattr(decodable, "warnings", ())),
+            warnings=(
+                *getattr(decodable, "warnings", ()),
+                *([] if spared else _seen(decodable, name_of(model))),
+            ),
             compared=getattr(decodable, "compared", 0),
+            hint=getattr(decodable, "hint", ""),
+            summary=spec.summary,
         )
+
+
+def _seen(decodable: DecodableModel, name: str) -> list[str]:
+    """What `observe` would stop at is a warning to somebody who chose the adapter."""
+    try:
+        return observe(decodable, name)
+    except ModelError as error:
+        return [f"{error.message} ({error.remedy})" if error.remedy else error.message]
 
 
 def inspect(
@@ -72,7 +88,7 @@ def _first_that_works(
     name = name_of(model)
     rejected: list[tuple[str, str]] = []
     warnings: list[str] = []
-    remedy = ""
+    remedy = hint = ""
     for spec in adapters:
         evidence: str | None = None
         try:
@@ -88,6 +104,7 @@ def _first_that_works(
             # Also what a plugin's adapter raises by mistake: the others are still tried.
             reason = error.message if isinstance(error, DecoderyError) else f"{type(error).__name__}: {error}"
             remedy = getattr(error, "remedy", "") or remedy
+            hint = hint or (remedy.removeprefix(Unbegun.SAY) if isinstance(error, Unbegun) else "")
             rejected.append((spec.name, reason))
             if evidence is not None and not isinstance(error, QUIET):
                 advised = f" ({error.remedy})" if isinstance(error, DecoderyError) and error.remedy else ""
@@ -104,6 +121,8 @@ def _first_that_works(
             warnings=(*(warnings if getattr(decodable, "difference", None) is None else ()), *seen),
             difference=getattr(decodable, "difference", None),
             compared=getattr(decodable, "compared", 0),
+            hint=getattr(decodable, "hint", "") or hint,
+            summary=spec.summary,
         )
         return decodable, report
     reasons = "".join(f"\n  {adapter}: {reason}" for adapter, reason in rejected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from .outputs import as_logits
 class Forward:
     """Calls `model` on behalf of one session, from construction until `close()`.
 
+    `compiled` is the same model, for calls with one token a row.
     `width` is the vocabulary that the user told: ids beyond it are padding, and their logits are cut off.
     All calls of a session share one grad mode, that of its opening: a cache that a model makes in inference
     mode cannot be written outside it.
@@ -30,28 +31,32 @@ class Forward:
         evaluation: EvalMode,
         device: torch.device,
         width: int | None = None,
+        compiled: Callable[..., Any] | None = None,
     ) -> None:
+        self._compiled = compiled
         self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
         self._width = width
+        self._name = name_of(model)
         self._inference = torch.is_inference_mode_enabled()
         self._open = True
         evaluation.hold()
 
-    @contextmanager
-    def mode(self) -> Iterator[None]:
+    def mode(self) -> AbstractContextManager[None]:
         """The session's grad mode: whatever makes or writes caches runs in it."""
-        with torch.inference_mode(self._inference), torch.no_grad():
-            yield
+        if not torch.is_grad_enabled() and torch.is_inference_mode_enabled() == self._inference:
+            return nullcontext()  # the run is in it already: entering costs as much as a small layer
+        return _mode(self._inference)
 
     def run(self, ids: Tensor, inputs: dict[str, Any]) -> object:
         """(B, T) int64 and further arguments by name -> whatever the model returns."""
         if not self._open:
             raise ModelError(
-                f"a session of {name_of(self._model)} was used after it had been closed",
+                f"a session of {self._name} was used after it had been closed",
                 remedy="open a new one; a model with an internal cache serves one session at a time",
             )
+        model = self._model if self._compiled is None or ids.shape[1] > 1 else self._compiled
         with self.mode():
-            return run(self._model, self._call, ids.to(self._device), inputs)
+            return run(model, self._call, ids.to(self._device), inputs)
 
     def logits(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor:
         """(B, T) int64 -> the newest `columns` positions (B, K, V), or fewer if that is the answer."""
@@ -64,7 +69,7 @@ class Forward:
         """What the model returned for ids (batch, length) -> logits (B, T', V), a view."""
         with self.mode():  # a head that was handed over is called here
             answer = self._call.logits_of(output)
-        logits = as_logits(answer, batch, length, name_of(self._model), self._call.time_first)
+        logits = as_logits(answer, batch, length, self._name, self._call.time_first)
         # Of a model spread over devices the last part answers; the run's buffers are where the ids came from.
         logits = logits.to(self._device)
         return logits if self._width is None else logits[..., : self._width]
@@ -73,6 +78,12 @@ class Forward:
         if self._open:
             self._open = False
             self._evaluation.release()
+
+
+@contextmanager
+def _mode(inference: bool) -> Iterator[None]:
+    with torch.inference_mode(inference), torch.no_grad():
+        yield
 
 
 def one_by_one(tokens: Tensor) -> list[Tensor]:

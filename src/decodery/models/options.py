@@ -15,17 +15,20 @@ from .calling import module_of, name_of
 from .facts import real_vocab_size
 
 FACTS = ("vocab_size", "max_length", "device", "eos_token_id", "bos_token_id", "pad_token_id")
-COMMON = (*FACTS, "logits", "time_first")
-"""Facts of the model, and how ids go in and logits come out: what every adapter takes."""
+COMMON = (*FACTS, "logits", "time_first", "compile")
+"""Facts of the model, and how ids go in and logits come out: what adapters take, unless they say otherwise."""
 
 
 class UnknownOption(InvalidInput):
     """An option that an adapter does not have; another one may."""
 
 
-def check_options(options: Options, adapter: str, own: Sequence[str] = ()) -> None:
-    """Raises `UnknownOption` for an option that `adapter` does not have; `own` are those beside the facts."""
-    known = (*own, *COMMON)
+def check_options(
+    options: Options, adapter: str, own: Sequence[str] = (), without: Sequence[str] = ()
+) -> None:
+    """Raises `UnknownOption` for an option that `adapter` does not have; `own` are those beside the common ones,
+    `without` those of the common ones that mean nothing to it."""
+    known = tuple(name for name in (*own, *COMMON) if name not in without)
     for name in options:
         if name in known:
             continue

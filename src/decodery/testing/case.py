@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..contracts.specs import Spec, StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse, fill
-from ..engine.apply import BoundStep
-from ..engine.bind import bind_steps, bind_strategy
 from ..engine.pipeline import Pipeline
+from ..engine.steps.apply import BoundStep
+from ..engine.steps.bind import bind_steps, bind_strategy
 from .hosts import OWN, isolated_host
 from .samples import Rows
 from .values import Values

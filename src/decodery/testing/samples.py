@@ -14,9 +14,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..engine.apply import View
-from ..engine.facts import Facts
 from ..engine.rng import RowRng
+from ..engine.steps.apply import View
+from ..engine.steps.facts import Facts
 
 VOCABULARIES = (8, 40)
 NAMED = 6

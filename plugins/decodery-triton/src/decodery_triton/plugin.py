@@ -6,5 +6,13 @@ from decodery.contracts.specs import KernelSpec
 
 @hookimpl
 def provide_kernels() -> list[KernelSpec]:
-    """No backend of the plan yet: its own edits and generator states are the CPU's. `SamplingStep` is for own loops."""
-    return []
+    """A sampler for the graphs of `Decoder(compile=...)`."""
+    return [
+        KernelSpec(
+            name="triton",
+            factory="decodery_triton.backend:TritonSampler",
+            available="decodery_triton.available:why_not",
+            priority=20,
+            summary="penalty, cuts and draw of a CUDA graph in two launches",
+        )
+    ]

@@ -83,8 +83,8 @@ class SamplingStep:
             seed, offset = stream.where(self._generator)
             self.clock.copy_(torch.tensor([seed, offset, offset]))
 
-    def write_generator(self) -> None:
-        """Leave torch's generator where the draws have come to. Waits for the device."""
+    def write_generator(self, before: bool = False) -> None:
+        """Leave torch's generator where the draws have come to, or where the last one began. Waits for the device."""
         if self.clock is not None:
-            seed, offset, _ = self.clock.tolist()
-            stream.put(self._generator, seed, offset)
+            seed, after, begin = self.clock.tolist()
+            stream.put(self._generator, seed, begin if before else after)

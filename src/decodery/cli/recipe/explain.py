@@ -16,7 +16,7 @@ from ..console import Console
 from .reading import found, label
 
 if TYPE_CHECKING:
-    from ...engine.planned import Planned
+    from ...engine.plan.planned import Planned
 
 Row = tuple[str, str, str]
 """What, its value, where it came from."""
@@ -27,7 +27,7 @@ def explain(file: str, overrides: Sequence[str], as_json: bool) -> int:
     console, host = Console(), Host()
     examined = examine(found(file, host), overrides, host)
     explanation, recipe = explained(examined), examined.result()
-    from ...engine.planned import planned  # noqa: PLC0415  # brings torch, which the other commands do without
+    from ...engine.plan.planned import planned  # noqa: PLC0415  # brings torch, which the other commands do without
 
     plan = planned(recipe.processors, recipe.strategy, host)
     if as_json:

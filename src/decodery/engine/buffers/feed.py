@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...contracts.errors import ModelError
-from ...contracts.protocols import DecodableModel, Session, WatchedSession
+from ...contracts.protocols import DecodableModel, Session, StaticSession, WatchedSession
 from .history import History
 from .states import States
 
@@ -96,6 +96,28 @@ class Feed:
         )
         at = at.clamp(max=logits.shape[1] - 1).unsqueeze(-1).expand(-1, -1, logits.shape[-1])  # (R, K, V)
         return logits.gather(1, at)
+
+    def ticking(self, unfinished: Sequence[int]) -> StaticSession | None:
+        """The session, where it can tick and a single column is due, the same in all rows; its place is then held."""
+        if self._session is None or not self._can.static or self._states is not None:
+            return None
+        due = {self._end(row) - 1 for row in unfinished} | {self._good[row] for row in unfinished}
+        due.update(self._fed)
+        if len(due) != 1:
+            return None
+        session = cast(StaticSession, self._session)
+        session.hold_place()
+        return session
+
+    def ticked(self, count: int) -> None:
+        """So many columns went by without the feed."""
+        if self._session is None or not count:
+            return
+        first = self._fed[0]
+        fed = self._history.columns(first, first + count, self.offsets)
+        cast(StaticSession, self._session).ticked(fed)
+        self._fed = [column + count for column in self._fed]
+        self._good = [min(fed, self._end(row)) for row, fed in enumerate(self._fed)]
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""

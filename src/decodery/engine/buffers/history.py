@@ -46,15 +46,31 @@ class History:
 
     def write(self, tokens: Tensor, active: Tensor, rows: Sequence[int]) -> None:
         """Append (R,) int64 in the rows where `active` (R,) bool; `rows` lists the same rows for the host."""
-        if rows and max(self.host_lengths[row] for row in rows) >= self.tokens.shape[1]:
+        longest = max((self.host_lengths[row] for row in rows), default=0)
+        if longest >= self.tokens.shape[1]:
             self.reserve(
                 2 * self.tokens.shape[1]
             )  # doubling: each token is copied a constant number of times
+        if len(rows) == len(self.host_lengths) and min(self.host_lengths) == longest:
+            # All rows in step, as most runs are: one column, and nothing to be kept beside it.
+            self.tokens[:, longest] = tokens
+            self.lengths += 1
+            self.steps += 1
+            self.host_lengths = [longest + 1] * len(rows)
+            return
+        self.write_on_device(tokens, active)
+        self.count(rows)
+
+    def write_on_device(self, tokens: Tensor, active: Tensor) -> None:
+        """The device's share of `write`, at fixed addresses: what a CUDA graph can hold. There must be room."""
         position = self.lengths.clamp(max=self.tokens.shape[1] - 1).unsqueeze(1)  # (R,) -> (R, 1)
         kept = self.tokens.gather(1, position).squeeze(1)  # (R, 1) -> (R,)
         self.tokens.scatter_(1, position, torch.where(active, tokens, kept).unsqueeze(1))  # (R,) -> (R, 1)
         self.lengths += active
         self.steps += active
+
+    def count(self, rows: Sequence[int]) -> None:
+        """The host's share."""
         for row in rows:
             self.host_lengths[row] += 1
 

@@ -9,13 +9,13 @@ import torch
 
 from ...contracts.errors import InvalidInput
 from ...contracts.steps import Step, fill
-from ..bind import owns_loop
 from ..buffers.feed import take_rows
 from ..io.generation import Generation
 from ..io.given import Given
 from ..io.rows import Event, Origin
 from ..pipeline import Pipeline
 from ..rng import as_key, prompt_keys
+from ..steps.bind import owns_loop
 from .opening import Setting
 from .part import Part
 from .wishes import Wishes, choose_seed

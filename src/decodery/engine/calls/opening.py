@@ -13,28 +13,31 @@ from torch import Tensor
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import DecodableModel, Observer, RunRng, Tokenizer
 from ...contracts.steps import Step
-from ..apply import BoundStep
-from ..bind import bind_steps, bind_strategy, strategy_min_keep
 from ..buffers.feed import Feed, take_rows
 from ..buffers.history import History
-from ..facts import Facts
 from ..io.rows import TextRules
 from ..pipeline import Pipeline
-from ..plan import Plan
+from ..plan.plan import Plan
 from ..rng import RowRng, torch_rng
-from ..run import UNLIMITED, Run
-from ..stopping import StopRules
+from ..run.run import Run
+from ..run.state import UNLIMITED
+from ..steps.apply import BoundStep
+from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
+from ..steps.facts import Facts
+from ..steps.stopping import StopRules
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a decoder knows before it sees a prompt. `roles` are the further models that strategies may ask for."""
+    """What a decoder knows before it sees a prompt. `roles` are the further models that strategies may ask for;
+    `graphs`: steps of per-token strategies are held in CUDA graphs."""
 
     model: DecodableModel
     tokenizer: Tokenizer | None
     eos: tuple[int, ...]
     pad: int | None
     roles: Mapping[str, DecodableModel] = field(default_factory=dict)
+    graphs: bool = False
 
     @property
     def filler(self) -> int:
@@ -226,7 +229,7 @@ class Opening:
         if not self._rectangle or all(len(row) == width for row in rows):
             return list(rows), None
         facts = (model or self._setting.model).facts
-        if not facts.capabilities.masks:
+        if not (facts.capabilities.masks or facts.capabilities.pads):
             raise InvalidInput(
                 "compat: hf pads prompts of unequal length, and this model takes no attention mask",
                 remedy="give prompts of one length, or leave compat out",

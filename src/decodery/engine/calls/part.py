@@ -12,12 +12,13 @@ import torch
 
 from ...contracts.errors import PluginError
 from ...contracts.steps import Step
-from ..hypotheses import Hypothesis
+from ..graph.loop import decode_in_graph
 from ..io.generation import Row
 from ..io.recorders import LogprobRecorder, ScoreRecorder
 from ..io.rows import Event, Origin, RowEvents, hypothesis_events, hypothesis_row, result_row
 from ..loop import decode_tokens
 from ..pipeline import Pipeline
+from ..run.hypotheses import Hypothesis
 from .opening import Opening, Setting
 from .wishes import Wishes
 
@@ -45,6 +46,11 @@ class Part:
     ) -> None:
         self.origins, self.places = origins, places
         self._name, self._samples = pipeline.effective_strategy.spec.name, samples
+        self._draw, self._host, self._graphs = (
+            pipeline.effective_strategy.spec.draw,
+            pipeline.host,
+            setting.graphs,
+        )
         self._ranks = pipeline.effective_strategy.spec.ranks
         self._logprobs = None if wishes.logprobs is None else LogprobRecorder(len(origins), wishes.logprobs)
         self._scores = ScoreRecorder(len(origins)) if wishes.return_scores else None
@@ -73,10 +79,15 @@ class Part:
         with closing(self._opening):
             strategy = self._opening.strategy
             if hasattr(strategy, "choose"):
-                yield from decode_tokens(self._run)
+                yield from self._loop()
                 return
             yield from strategy.decode(self._run) or ()
             self._check()
+
+    def _loop(self) -> Iterator[None]:
+        return (
+            decode_in_graph(self._run, self._draw, self._host) if self._graphs else decode_tokens(self._run)
+        )
 
     def events(self) -> Generator[Event, None, None]:
         """Decode to the end; one event a token, in the order of steps and rows."""

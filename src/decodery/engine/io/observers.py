@@ -25,6 +25,10 @@ class Watchers:
         self._steps: list[StepObserver] = who_want(observers, "steps")
 
     @property
+    def want_tokens(self) -> bool:
+        return bool(self._tokens)
+
+    @property
     def want_scores(self) -> bool:
         return bool(self._scores)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...contracts.protocols import Tokenizer
-from ..hypotheses import Hypothesis
-from ..run import Run
+from ..run.hypotheses import Hypothesis
+from ..run.run import Run
 from .generation import Row
 from .recorders import LogprobRecorder, ScoreRecorder
 from .text import RowText

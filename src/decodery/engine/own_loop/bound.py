@@ -11,13 +11,13 @@ from torch import Tensor
 from ...contracts.errors import InvalidInput, NeedsBind
 from ...contracts.steps import Step, StrategyUse
 from ...host.registry import Host
-from ..apply import BoundStep, View
-from ..bind import bind_steps, bind_strategy, strategy_min_keep
-from ..facts import Facts
 from ..io.arguments import as_device, as_eos, as_ids
 from ..io.tokenizer import as_tokenizer
-from ..plan import Plan
+from ..plan.plan import Plan
 from ..rng import RowRng, check_seed, fresh_seed, prompt_keys, torch_rng
+from ..steps.apply import BoundStep, View
+from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
+from ..steps.facts import Facts
 from .unbound import as_batch, choose, whole_view
 
 

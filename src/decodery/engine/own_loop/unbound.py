@@ -12,13 +12,13 @@ from ...contracts.errors import BadRow, InvalidInput, NeedsBind
 from ...contracts.steps import Step, StrategyUse
 from ...host.registry import Host
 from ...kernels.draw import bad_rows
-from ..apply import View
-from ..bind import bind_steps, bind_strategy, strategy_min_keep
-from ..facts import Facts
 from ..io.arguments import is_ids
-from ..opaque import keeps_state
-from ..plan import Plan
+from ..plan.plan import Plan
 from ..rng import RowRng, fresh_seed, hash_key, torch_rng
+from ..steps.apply import View
+from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
+from ..steps.facts import Facts
+from ..steps.opaque import keeps_state
 
 
 def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,7 @@ class CachedModel:
         self.compared = 0
         self.width: int | None = None
         self.window = window_of(model)
+        self.compiled: Callable[..., Any] | None = None
         self._facts = facts_of(
             model, options, Capabilities(rewind="uniform", rewind_by="replay", shared=self.shared)
         )
@@ -54,7 +55,7 @@ class CachedModel:
 
     def forward(self) -> Forward:
         """A way into the model for one session."""
-        return Forward(self.model, self.call, self.evaluation, self._facts.device, self.width)
+        return Forward(self.model, self.call, self.evaluation, self._facts.device, self.width, self.compiled)
 
     def adopt(self, *, select: bool, rewinds: RewindBy) -> None:
         """What was proved becomes what the facts promise."""

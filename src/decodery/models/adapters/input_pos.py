@@ -9,15 +9,18 @@ from itertools import product
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...contracts.errors import ModelError
 from ...contracts.protocols import Options
 from ..caches import CacheControl
 from ..calling import Form, module_of, name_of, read_call
+from ..forward import check_context
 from ..options import check_options
+from ..probing.verify import Truth, ticks_hold
 from ..state.names import state_argument
 from .internal import OWN, Disagrees, InternalModel, InternalSession
-from .masks import MASKS, mask_named
+from .masks import IN_GRAPHS, MASKS, mask_named
 
 POSITIONS = {"input_pos": "places", "start_pos": "number", "cache_position": "places", "position": "either",
              "pos": "either"}  # fmt: skip
@@ -54,6 +57,7 @@ class InputPosModel(InternalModel):
         forms: Sequence[tuple[bool, Form]] = ((False, "batch"),),
     ) -> None:
         check_options(options, "input_pos", OWN)
+        self._compiles = options.get("compile") == "full"
         super().__init__(model, options, rows)
         self.position = _position_of(self.call.accepts)
         self.called = f"takes {self.position}"
@@ -73,15 +77,38 @@ class InputPosModel(InternalModel):
 
     def arguments(self, session: InternalSession, start: int, count: int) -> dict[str, Any]:
         """Positions, and the mask if there is one."""
-        given: dict[str, Any] = {self.position: start}
-        device = self._facts.device
-        if self.position_kind == "places":
-            given[self.position] = torch.arange(start, start + count, device=device)  # (K,)
+        places = torch.arange(start, start + count, device=self._facts.device)
+        given = self.arguments_at(session, places)
+        return given if self.position_kind == "places" else {**given, self.position: start}
+
+    def arguments_at(self, session: InternalSession, places: Tensor) -> dict[str, Any]:
+        """The same for tokens at `places` (K,) int64."""
+        given: dict[str, Any] = {self.position: places}
         if self.mask_kind:
             size = self._cache_length(session)
-            rows = session.rows
-            given[self.mask_argument] = MASKS[self.mask_kind](rows, start, count, size, device)
+            given[self.mask_argument] = MASKS[self.mask_kind](session.rows, places, size)
         return given
+
+    def open(self, batch_size: int, length: int | None) -> InputPosSession:
+        return InputPosSession(self, batch_size, length)
+
+    def try_ticks(self, truth: Truth) -> None:
+        if self._may_tick() and ticks_hold(self.open, truth):
+            can = replace(self._facts.capabilities, static=True)
+            self._facts = replace(self._facts, capabilities=can)
+            if self._compiles:
+                self.compiled = torch.compile(self.model, dynamic=False)
+
+    def _may_tick(self) -> bool:
+        """The cache is allocated once, and all that a step is given can be made on the device."""
+        handling = self.handling
+        return (
+            self.cache.sized
+            and self.position_kind == "places"
+            and self.call.form == "batch"
+            and self.mask_kind in ("", *IN_GRAPHS)
+            and not (handling.grows or handling.counts)
+        )
 
     def _settle_one_way(
         self, options: Options, ways: list[tuple[tuple[bool, Form], str, str]], bare: bool
@@ -105,6 +132,29 @@ class InputPosModel(InternalModel):
         noted = [getattr(self.module, name, None) for name in ("max_seq_length", "decoder_max_cache_seq_len")]
         sizes = [size for size in noted if isinstance(size, int) and size >= session.capacity]
         return sizes[0] if sizes and self.cache.sized else session.capacity
+
+
+class InputPosSession(InternalSession):
+    """Its place can be kept in device memory, where a graph moves it on; see `StaticSession`."""
+
+    _owner: InputPosModel
+    _place: Tensor
+
+    def hold_place(self) -> None:
+        self._place = torch.tensor([self._ids.shape[1]], device=self._ids.device)
+
+    def tick(self, tokens: Tensor) -> Tensor:
+        """(B, 1) int64 -> (B, V)."""
+        with self._owner.turns.using(self._turn):
+            given = self._owner.arguments_at(self, self._place)
+            logits = self._forward.logits(tokens, 1, given)[:, -1]
+        self._place.add_(1)
+        return logits
+
+    def ticked(self, tokens: Tensor) -> None:
+        """(B, K) int64."""
+        self._ids = torch.cat((self._ids, tokens), dim=1)  # (B, T) + (B, K) -> (B, T + K)
+        check_context(self._ids.shape[1], self._owner.facts.max_length, self._owner.model)
 
 
 def _position_of(accepted: frozenset[str]) -> str:

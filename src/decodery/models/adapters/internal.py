@@ -101,6 +101,7 @@ class InternalModel(CachedModel):
             rows=self.tried_rows,
             single=single,
             window=self.window,
+            dtype=facts.dtype,
         )
         if truth.compared < 3:
             return
@@ -121,6 +122,10 @@ class InternalModel(CachedModel):
         self.handling = replace(self.handling, rows=found.rows, pools=found.pools, others=found.others)
         select = bool(found.rows or found.pools) and rows_follow(opened, truth, single)
         self.adopt(select=select, rewinds=self.rewinds)
+        self.try_ticks(truth)
+
+    def try_ticks(self, truth: Truth) -> None:
+        """Whether a step can be made without asking the host, which most of these models cannot."""
 
     def _changes(self) -> bool:
         """A call leaves something in the module."""

@@ -16,33 +16,32 @@ def mask_named(accepted: frozenset[str]) -> str:
     return next((name for name in NAMES if name in accepted), "")
 
 
-def _seen(start: int, count: int, size: int, device: torch.device) -> Tensor:
-    """(K, L) bool: token k at place start + k sees the places up to its own."""
-    places = torch.arange(size, device=device)
-    return places <= torch.arange(start, start + count, device=device).unsqueeze(
-        1
-    )  # (L,) <= (K, 1) -> (K, L)
+def _seen(places: Tensor, size: int) -> Tensor:
+    """(K,) int64 -> (K, L) bool: the token at each place sees the places up to its own."""
+    return torch.arange(size, device=places.device) <= places.unsqueeze(1)  # (L,) <= (K, 1) -> (K, L)
 
 
-def each_row(rows: int, start: int, count: int, size: int, device: torch.device) -> Tensor:
+def each_row(rows: int, places: Tensor, size: int) -> Tensor:
     """(B, K, L) bool, torchtune's."""
-    return _seen(start, count, size, device).expand(rows, -1, -1)
+    return _seen(places, size).expand(rows, -1, -1)
 
 
-def square(rows: int, start: int, count: int, size: int, device: torch.device) -> Tensor:
+def square(rows: int, places: Tensor, size: int) -> Tensor:
     """(K, L) bool."""
-    return _seen(start, count, size, device)
+    return _seen(places, size)
 
 
-def heads(rows: int, start: int, count: int, size: int, device: torch.device) -> Tensor:
+def heads(rows: int, places: Tensor, size: int) -> Tensor:
     """(1, 1, K, L) bool, as scaled_dot_product_attention takes it."""
-    return _seen(start, count, size, device)[None, None]
+    return _seen(places, size)[None, None]
 
 
-def block(rows: int, start: int, count: int, size: int, device: torch.device) -> Any:
+def block(rows: int, places: Tensor, size: int) -> Any:
     """A BlockMask (1, 1, K, L) of flex attention, gpt-fast's since 2025: the model adds the start itself."""
     # Late: it brings torch's compiler along.
     from torch.nn.attention.flex_attention import create_block_mask  # noqa: PLC0415
+
+    start, count, device = int(places[0]), len(places), places.device
 
     def ahead(b: Tensor, h: Tensor, q: Tensor, kv: Tensor) -> Tensor:
         return q + start >= kv
@@ -52,6 +51,8 @@ def block(rows: int, start: int, count: int, size: int, device: torch.device) ->
     return mask
 
 
+IN_GRAPHS = ("each row", "square", "heads")
+"""Those that are made without asking the host."""
 MASKS: dict[str, Callable[..., Any]] = {
     "each row": each_row,
     "square": square,

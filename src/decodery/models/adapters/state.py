@@ -53,6 +53,12 @@ def probe(model: object, options: Options) -> str | None:
     return f"{name_of(model)}{call.shown} takes {argument}"
 
 
+class Unbegun(ModelError):
+    """There is an argument for a state, and no first state that the model takes."""
+
+    SAY = "say what makes the first one: "
+
+
 class StateModel(CachedModel):
     """The state is in the session, so that sessions live side by side.
 
@@ -132,10 +138,13 @@ class StateModel(CachedModel):
                     return
                 best = min(best or (gap, str(thread)), (gap, str(thread)))
         if best is None:
-            raise error or ModelError(
-                f"{name_of(self.model)} takes {argument}, and gives nothing back without one",
-                remedy="say what makes the first one: adapter={'state': lambda batch: MyCache(batch)}",
-            )
+            # The model fails on every first state that was tried, or answers without one.
+            raise Unbegun(
+                error.message
+                if error is not None
+                else f"{name_of(self.model)} takes {argument}, and gives nothing back without one",
+                remedy=Unbegun.SAY + "adapter={'state': lambda batch: MyCache(batch)}",
+            ) from error
         raise ModelError(
             f"{name_of(self.whole_model)} takes {argument}, but steps with it are not those of the whole context: "
             + (
@@ -204,6 +213,7 @@ class StateModel(CachedModel):
             rows=self.tried_rows,
             single=self.single,
             window=self.window,
+            dtype=facts.dtype,
         )
 
     def _wrong(self, truth: Truth) -> str:

@@ -18,7 +18,8 @@ from ..facts import facts_of
 from ..forward import Forward, check_context, refuse_mask, uniform_count
 from ..keeping.module import EvalMode, left_as_found
 from ..options import check_options, check_width, if_it_answers, told_width
-from ..probing.verify import newest_difference, random_ids, tolerance
+from ..probing.rounding import tolerance
+from ..probing.verify import newest_difference, random_ids
 
 MASK, PLACES = "attention_mask", "position_ids"
 PADDED, PADDING = 7, 3
@@ -66,8 +67,18 @@ class StatelessModel:
         elif self._facts.vocab_size is None:
             self._facts = replace(self._facts, vocab_size=self._asked_vocab_size())
 
-        if self.masked and self._padding_holds():
-            self._facts = replace(self._facts, capabilities=replace(CAPABILITIES, masks=True))
+        self.evidence = self.hint = ""
+        if self.masked:
+            if self._padding_holds():
+                self._facts = replace(self._facts, capabilities=replace(CAPABILITIES, masks=True))
+            else:
+                self.evidence = (
+                    f"takes {MASK}, but a left-padded row is not answered like the row alone: prompts of unequal "
+                    "length are fed in lockstep"
+                )
+                self.hint = (
+                    f"a forward that heeds {MASK}, and {PLACES} beside it: such prompts are then padded"
+                )
 
     @property
     def facts(self) -> ModelFacts:
@@ -108,7 +119,7 @@ class StatelessModel:
                 padded = self._answer(ids, mask)[:1]
         except ModelError:
             return False
-        return newest_difference(padded, alone) <= tolerance(alone.dtype)
+        return newest_difference(padded, alone) <= tolerance(alone, self._facts.dtype)
 
     def _answer(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """(B, T), (B, T) -> (B, 2, V): a prompt, and one token more."""

@@ -49,11 +49,13 @@ class State:
     def __init__(self, module: nn.Module | None) -> None:
         self.stores: list[Store] = []
         self.lists: list[tuple[list[Any], list[Any]]] = []
-        for part in module.modules() if module is not None else ():
+        parts = list(module.modules()) if module is not None else []
+        theirs = "_parameters" if any(map(_sharded, parts)) else ""
+        for part in parts:
             own = part.__dict__
             self._keep(own, id(own), ordered=False)
             for name, value in list(own.items()):
-                if isinstance(value, dict):
+                if isinstance(value, dict) and name != theirs:
                     self._keep(value, id(own) if name in REGISTRIES else id(value), ordered=True)
                 elif isinstance(value, list):
                     self.lists.append((value, list(value)))
@@ -139,6 +141,11 @@ class Journal:
             if all(change.live.get(change.key, MISSING) is change.left for change in group.values())
         }
         self._lists = {key: item for key, item in self._lists.items() if _same(item.live, item.left)}
+
+
+def _sharded(part: nn.Module) -> bool:
+    """Under `fully_shard`, which swaps a part's parameters for whole ones and back, and counts on finding its own."""
+    return any(kind.__name__ == "FSDPModule" for kind in type(part).__mro__)
 
 
 def _put_back(change: Change) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ...contracts.errors import ModelError
 from ...contracts.protocols import DecodableModel
-from .verify import newest_difference, random_ids, tolerance
+from .rounding import tolerance
+from .verify import newest_difference, random_ids
 
 LENGTH = 4
 
@@ -41,13 +42,13 @@ def observe(decodable: DecodableModel, name: str) -> list[str]:
         # Unbatched models are a kind of their own; where one row fails too, its error is the one to read.
         _answers(decodable, ids[:1])
         raise OneRow(f"{name} takes one row at a time (two rows: {error.message})") from error
-    allowed = tolerance(base.dtype)
+    allowed = tolerance(base, facts.dtype)
     warnings = _width(base, facts.vocab_size, name)
     if newest_difference(base, _answers(decodable, ids)) > allowed:
         return [
             *warnings,
             f"{name} is not deterministic: the same ids gave different logits; dropout is on in eval mode, "
-            "or the model keeps state between calls",
+            "or the model keeps state between calls: give F.dropout training=self.training, or clear the state",
         ]
     return warnings + _dependence(decodable, ids, base, allowed, name)
 
@@ -67,7 +68,7 @@ def _dependence(decodable: DecodableModel, ids: Tensor, base: Tensor, allowed: f
     rows[0] = both[0]
     if newest_difference(_answers(decodable, rows)[1:], base[1:]) <= allowed:
         return [f"{name} is not causal: a later token changes the logits of earlier positions; "
-                "is its attention mask missing?"]  # fmt: skip
+                "is its attention mask missing? Attention wants is_causal=True"]  # fmt: skip
     columns = ids.clone()
     columns[:, -2] = (ids[:, -2] + 1) % size
     # Columns that know nothing of each other are what this model takes for rows.
@@ -97,9 +98,9 @@ def _width(logits: Tensor, vocab_size: int | None, name: str) -> list[str]:
     if vocab_size is None or width == vocab_size:
         return []
     reason = (
-        "hidden states instead of logits?"
+        "hidden states instead of logits? adapter={'logits': model.head} names the head"
         if width < vocab_size
-        else "a padded vocabulary, whose last ids mean nothing?"
+        else f"a padded vocabulary, whose last ids mean nothing? vocab_size={vocab_size} cuts them off"
     )
     return [
         f"{name} answers with {width} numbers a token, but its vocabulary should have {vocab_size}: {reason}"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..forward import one_by_one
+from .rounding import gap_of, tolerance
 
 ROWS, FIRST, TOTAL, BACK = 2, 4, 10, 2
 LONGEST_WINDOW = 256
-TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1.5e-1}
-"""Of log-probabilities. Half precision rounds differently in every shape of a matrix product."""
-SINGLE_TOLERANCE = 2e-3
 
 
 class Tried(Protocol):
@@ -36,6 +34,18 @@ class Tried(Protocol):
     def close(self) -> None: ...
 
 
+class Ticking(Tried, Protocol):
+    """`contracts.protocols.StaticSession`, as it is verified."""
+
+    def hold_place(self) -> None: ...
+
+    def tick(self, tokens: Tensor) -> Tensor: ...
+
+    def leaves(self) -> Mapping[Any, Any]:
+        """What its state is in."""
+        ...
+
+
 Opener = Callable[[int, int], Tried]
 """`open(rows, length)`, a fresh session each time."""
 
@@ -54,6 +64,7 @@ class Truth:
     allowed: float
     plain: bool
     spread: float = 0.0
+    dtype: torch.dtype = torch.float32
 
     @property
     def compared(self) -> int:
@@ -69,9 +80,11 @@ def truth_of(
     rows: int = ROWS,
     single: bool = False,
     window: int | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Truth:
     """The whole context in one call: without a cache where `plain` can, and in the first call with one unless the
-    model is `single`, one token a call. `spread` is their difference. Raises what the model raises.
+    model is `single`, one token a call. `spread` is their difference; `dtype` is the weights'. Raises what the model
+    raises.
 
     A `window` of attention is passed by six tokens, if it is short enough to be tried.
     """
@@ -88,9 +101,10 @@ def truth_of(
         ids=ids,
         logits=whole if expected is None else expected,
         first=max(1, min(FIRST, total - 2)),
-        allowed=tolerance(whole.dtype),
+        allowed=tolerance(whole, dtype),
         plain=expected is not None,
-        spread=0.0 if expected is None else newest_difference(whole, expected),
+        spread=0.0 if expected is None else _counting_difference(whole, expected, dtype),
+        dtype=dtype,
     )
 
 
@@ -109,7 +123,7 @@ def difference(open_session: Opener, truth: Truth, single: bool = False) -> floa
     ids, first = truth.ids, truth.first
     ones = [1] * (ids.shape[1] - first)
     steps = fed(open_session, ids, [*([1] * first if single else [first]), *ones])
-    return max(truth.spread, newest_difference(steps, truth.logits))
+    return max(truth.spread, _counting_difference(steps, truth.logits, truth.dtype))
 
 
 def chunks_hold(open_session: Opener, truth: Truth) -> bool:
@@ -186,6 +200,31 @@ def rows_follow(open_session: Opener, truth: Truth, single: bool = False) -> boo
     return max(answers) <= truth.allowed
 
 
+def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth) -> bool:
+    """Steps whose place is in device memory are answered as others are, and the state stays where it is."""
+    ids, total = truth.ids, truth.ids.shape[1]
+    session = open_session(ids.shape[0], total)
+    try:
+        session.advance(ids[:, : truth.first], 1)
+        session.hold_place()
+        answers, places = [], []
+        for piece in one_by_one(ids[:, truth.first :]):
+            answers.append(session.tick(piece).unsqueeze(1))  # (B, V) -> (B, 1, V)
+            places.append({path: leaf.data_ptr() for path, leaf in _tensors(session.leaves())})
+    except Exception:
+        return False
+    finally:
+        session.close()
+    return (
+        all(place == places[0] for place in places)
+        and newest_difference(torch.cat(answers, dim=1), truth.logits) <= truth.allowed
+    )
+
+
+def _tensors(leaves: Mapping[Any, Any]) -> list[tuple[Any, Tensor]]:
+    return [(path, leaf) for path, leaf in leaves.items() if isinstance(leaf, Tensor)]
+
+
 def fed(open_session: Opener, ids: Tensor, cuts: list[int]) -> Tensor:
     """Logits of the fed pieces one after another, (B, T', V)."""
     session = open_session(ids.shape[0], ids.shape[1])
@@ -199,18 +238,30 @@ def fed(open_session: Opener, ids: Tensor, cuts: list[int]) -> Tensor:
 
 def newest_difference(a: Tensor, b: Tensor) -> float:
     """(B, n, V), (B, m, V) -> the largest difference of log-probabilities, newest positions aligned."""
+    gaps = _newest_gaps(a, b)
+    return float("inf") if gaps is None else float(gaps.max())
+
+
+def _counting_difference(a: Tensor, b: Tensor, weights: torch.dtype) -> float:
+    """The same, where rounding may have moved a single token for good."""
+    gaps = _newest_gaps(a, b)
+    return float("inf") if gaps is None else gap_of(gaps, a.dtype, weights)
+
+
+def _newest_gaps(a: Tensor, b: Tensor) -> Tensor | None:
+    """(B, n, V), (B, m, V) -> (B, min(n, m)) float64; None where there is nothing to compare."""
     count = min(a.shape[1], b.shape[1])
     if count == 0 or a.shape[2] != b.shape[2]:
-        return float("inf")
-    one, other = a[:, -count:].double().log_softmax(-1), b[:, -count:].double().log_softmax(-1)
+        return None
+    return position_gaps(a[:, -count:], b[:, -count:])
+
+
+def position_gaps(a: Tensor, b: Tensor) -> Tensor:
+    """(B, n, V) twice -> (B, n) float64: the largest difference of log-probabilities in each position."""
+    one, other = a.double().log_softmax(-1), b.double().log_softmax(-1)
     same = (one == other) | (one.isnan() & other.isnan())
     gap = torch.where(same, 0.0, (one - other).abs())
-    return float(gap.nan_to_num(nan=float("inf")).max())
-
-
-def tolerance(dtype: torch.dtype) -> float:
-    """What rounding may explain in a difference of log-probabilities."""
-    return TOLERANCE.get(dtype, SINGLE_TOLERANCE)
+    return gap.nan_to_num(nan=float("inf")).amax(-1)  # (B, n, V) -> (B, n)
 
 
 def random_ids(rows: int, length: int, vocab_size: int | None) -> Tensor:

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import DecoderyError, PluginError
-from ..contracts.lowering import Lowered
+from ...contracts.errors import DecoderyError, PluginError
+from ...contracts.lowering import Ending, Lowered
+from ..buffers.history import History
+from ..rng import StepRng
 from .copying import fresh_copy
-from .rng import StepRng
 
 OF_A_ROW = frozenset(
     {"prompt_lengths", "encoder_ids", "encoder_lengths", "prompt_index", "limits", "padding", "rng"}
@@ -43,6 +44,10 @@ class View:
     host_lengths: Sequence[int]
     active: Sequence[int]
 
+    @classmethod
+    def of(cls, history: History, active: Sequence[int]) -> View:
+        return cls(history.input_ids, history.lengths, history.prompt_lengths, history.host_lengths, active)
+
     def groups(self) -> list[tuple[int, list[int]]]:
         """(length, active rows of that length)."""
         found: defaultdict[int, list[int]] = defaultdict(list)
@@ -63,12 +68,15 @@ class BoundStep(ABC):
         trusted: bool,
         stateless: bool,
         ids_only: bool = False,
+        traits: frozenset[str] = frozenset(),
         reason: str = "",
         lowered: tuple[Lowered, ...] | None = None,
+        endings: tuple[Ending, ...] | None = None,
     ) -> None:
         self.name, self.role, self.instances = name, role, list(instances)
-        self.lowered = lowered
+        self.lowered, self.endings = lowered, endings
         self.trusted, self.stateless, self.ids_only, self.reason = trusted, stateless, ids_only, reason
+        self.traits = traits
 
     @abstractmethod
     def __call__(self, view: View, scores: Tensor) -> Tensor: ...

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..host.registry import Host
-from ..kernels import identical
-from ..kernels.draw import bad_rows
-from ..kernels.table import Choice, choose
-from .apply import BoundStep, View
+from ...host.registry import Host
+from ...kernels import identical
+from ...kernels.draw import bad_rows
+from ...kernels.table import Choice, choose
+from ..rng import RowRng, TorchRng
+from ..steps.apply import BoundStep, View
 from .fused import Fused, as_scores, bind_head, cannot_fuse
-from .rng import RowRng, TorchRng
 from .tail import BoundEdit, Tail, find_tail
 
 __all__ = ["Plan", "Watcher", "as_scores"]
@@ -66,6 +66,10 @@ class Plan:
     def fallbacks(self) -> int:
         """How many rows of fused steps the steps themselves had to decide, so far."""
         return self._undecided + (0 if self._fused is None else self._fused.fallbacks)
+
+    def undecided(self, count: int) -> None:
+        """So many rows of a graph's fused steps were decided by the steps themselves."""
+        self._undecided += count
 
     def pick(self, view: View, logits: Tensor, rng: Any) -> tuple[Tensor | None, Tensor]:
         """(R, V) raw -> ((R,) tokens, scores of no use), or (None, (R, V) processed scores) where the strategy must

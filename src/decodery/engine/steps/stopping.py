@@ -7,19 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...contracts.lowering import AtTokens, Ending
 from .apply import BoundStep, View
 
 
 class StopRules:
-    """The bound rules in order, and the model's longest sequence, which ends rows too (None: not known)."""
+    """The bound rules in order, and the model's longest sequence, which ends rows too (None: not known).
+
+    Rules that say what they are (`Ending`) are looked at on the host, without a call: `plain` means that all do.
+    """
 
     def __init__(self, rules: Sequence[BoundStep], context: int | None) -> None:
         self.rules, self._context = tuple(rules), context
-
-    @property
-    def ids_only(self) -> bool:
-        """No rule looks at scores."""
-        return all(rule.ids_only for rule in self.rules)
+        self.ids_only = all(rule.ids_only for rule in rules)
+        self.plain = all(rule.endings is not None for rule in rules)
+        self.endings: list[tuple[str, Ending]] = [
+            (rule.reason, ending) for rule in rules for ending in rule.endings or ()
+        ]
 
     @property
     def know_eos(self) -> bool:
@@ -29,9 +33,24 @@ class StopRules:
             for rule in self.rules
         )
 
+    def of_tokens(
+        self, newest: Sequence[int], lengths: Sequence[int], prompt_lengths: Sequence[int]
+    ) -> list[str | None]:
+        """Why each row that ends in `newest[r]` and has `lengths[r]` tokens ends; None where it goes on. In a row, the
+        first rule of the recipe that says stop gives the reason. Only for `plain` rules."""
+        return [self._of_token(*row) for row in zip(newest, lengths, prompt_lengths, strict=True)]
+
+    def _of_token(self, token: int, length: int, prompt_length: int) -> str | None:
+        for reason, ending in self.endings:
+            if isinstance(ending, AtTokens):
+                if token in ending.ids:
+                    return reason
+            elif length - (prompt_length if ending.beyond_prompt else 0) >= ending.most:
+                return reason
+        return None if self._context is None or length < self._context else "context"
+
     def ask(self, view: View, scores: Tensor) -> list[str | None]:
-        """Why each row of `view`, which ends in its newest token, ends; None where it goes on. In a row, the first
-        rule of the recipe that says stop gives the reason. scores (R, V)."""
+        """The same of any rules, for the rows of `view`. scores (R, V), or (R, 0) where all are `ids_only`."""
         reasons: list[str | None] = [None] * len(view.host_lengths)
         if self.rules:
             answers = torch.stack([rule(view, scores) for rule in self.rules])  # S x (R,) -> (S, R)
@@ -56,8 +75,19 @@ class StopRules:
 
     def observe(self, tokens: Tensor, active: Tensor) -> None:
         """(R,) int64, (R,) bool."""
+        if not self.plain:
+            for rule in self.rules:
+                rule.observe(tokens, active)
+
+    def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
+        """(R',) int64, and the same on the host."""
         for rule in self.rules:
-            rule.observe(tokens, active)
+            rule.select(rows, host_rows)
+
+    def rewind(self, counts: Tensor) -> None:
+        """(R,) int64."""
+        for rule in self.rules:
+            rule.rewind(counts)
 
     def _note(self, answers: Tensor, reasons: list[str | None]) -> None:
         if not bool(answers.any()):

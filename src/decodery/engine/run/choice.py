@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..contracts.errors import InvalidInput, PluginError
+from ...contracts.errors import InvalidInput, PluginError
 
 
 def checked_tokens(tokens: object, scores: Tensor, who: str) -> Tensor:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-from ..contracts.errors import DecoderyError
-from ..contracts.lowering import Lowered, as_lowered
-from ..contracts.specs import resolve
-from ..contracts.steps import Step, StrategyUse
-from ..host.registry import Host
-from ..kernels.table import choose
-from .facts import Facts
+from ...contracts.errors import DecoderyError
+from ...contracts.lowering import Lowered, as_lowered
+from ...contracts.specs import resolve
+from ...contracts.steps import Step, StrategyUse
+from ...host.registry import Host
+from ...kernels.table import choose
+from ..rng import torch_rng
+from ..steps.facts import Facts
 from .fused import cannot_fuse
-from .rng import torch_rng
 from .tail import find_tail
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..contracts.errors import InvalidInput
-from ..contracts.specs import StepSpec, StrategySpec
-from ..contracts.steps import Step, StrategyUse
+from ...contracts.errors import InvalidInput
+from ...contracts.specs import StepSpec, StrategySpec
+from ...contracts.steps import Step, StrategyUse
 from .copying import fresh_copy
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..contracts.errors import InvalidInput
-from ..contracts.protocols import Rng, Tokenizer
-from ..contracts.specs import StepSpec, StrategySpec
-from .rng import RowRng, StepRng
+from ...contracts.errors import InvalidInput
+from ...contracts.protocols import Rng, Tokenizer
+from ...contracts.specs import StepSpec, StrategySpec
+from ..rng import RowRng, StepRng
 
 _REMEDY = {
     "vocab_size": "pass vocab_size=",

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..contracts.errors import DecoderyError, InvalidInput, PluginError
-from ..contracts.lowering import Lowered, as_lowered
-from ..contracts.params import param_values
-from ..contracts.specs import StepSpec, resolve
-from ..contracts.steps import Step, StrategyUse
+from ...contracts.errors import DecoderyError, InvalidInput, PluginError
+from ...contracts.lowering import as_endings, as_lowered
+from ...contracts.params import param_values
+from ...contracts.specs import StepSpec, resolve
+from ...contracts.steps import Step, StrategyUse
 from .apply import BoundStep, PerRow, way
 from .facts import Facts
 from .opaque import Opaque, knows_its_place
@@ -93,22 +93,26 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
         trusted=step.qualified == spec.name,
         stateless="stateless" in spec.traits,
         ids_only="ids_only" in spec.traits,
+        traits=spec.traits,
         reason=reason,
-        lowered=_lowered(spec, name, step.params, values, facts),
+        **_lowered(spec, name, step.params, values, facts),
     )
 
 
 def _lowered(
     spec: StepSpec, name: str, params: object | None, values: Mapping[str, object], facts: Facts
-) -> tuple[Lowered, ...] | None:
-    """What the planner is told of the step; None where nothing is."""
+) -> dict[str, Any]:
+    """What the engine is told of the step: `lowered` of a processor, `endings` of a stop rule."""
     if spec.lowering is None:
-        return None
+        return {}
     if params is not None and values != param_values(params):
         params = replace(params, **values)  # type: ignore[type-var]
     lowering = resolve(spec.lowering, f"step {spec.name!r}")
     try:
-        return as_lowered(lowering(params, facts), name)
+        answer = lowering(params, facts)
+        if spec.role == "stop":
+            return {"endings": as_endings(answer, name)}
+        return {"lowered": as_lowered(answer, name)}
     except DecoderyError:
         raise
     except Exception as error:

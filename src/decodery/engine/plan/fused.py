@@ -11,15 +11,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..contracts.lowering import Edit, Map, Truncation
-from ..kernels import survivors
-from ..kernels.backends import Backend, Found, argmax
-from ..kernels.candidates import SLACK, best_of
-from ..kernels.draw import bad_rows, inverse_cdf, multinomial
-from ..kernels.edits import edit
-from ..kernels.torch_backend import apply_map
-from .apply import BoundStep, Together, View
-from .rng import RowRng, TorchRng
+from ...contracts.lowering import Edit, Map, Truncation
+from ...kernels import survivors
+from ...kernels.backends import Backend, Found, argmax
+from ...kernels.candidates import SLACK, best_of
+from ...kernels.draw import bad_rows, inverse_cdf, multinomial
+from ...kernels.edits import edit
+from ...kernels.torch_backend import apply_map
+from ..rng import RowRng, TorchRng
+from ..steps.apply import BoundStep, Together, View
 from .tail import BoundEdit, Tail
 
 KEEPS_BEST = frozenset({"k", "ratio", "floor", "eta", "sigma"})

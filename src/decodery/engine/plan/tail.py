@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..contracts.lowering import Edit, Fixed, Lowered, Map, Seen, Truncation
-from ..kernels.history import NewestTokens, SeenTokens
-from .apply import View
+from ...contracts.lowering import Edit, Fixed, Lowered, Map, Seen, Truncation
+from ...kernels.history import NewestTokens, SeenTokens
+from ..steps.apply import View
 
 
 @dataclass(frozen=True, slots=True)

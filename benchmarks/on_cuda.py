@@ -1,0 +1,65 @@
+"""Whole runs on a CUDA device: a Llama of 1.24B random parameters (Llama-3.2-1B's shape), bfloat16, batch 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from decodery import Decoder, Pipeline
+
+from .measure import Comparison, medians
+
+TOKENS = 64
+PROMPT = torch.arange(1, 17).unsqueeze(0)
+SAMPLING = {"do_sample": True, "repetition_penalty": 1.1, "temperature": 0.8, "top_k": 50, "top_p": 0.95}
+
+
+def run(rounds: int = 5) -> Iterator[Comparison]:
+    """The full recipe and greedy by each way of `compile`, a token, against transformers' `generate`."""
+    if not torch.cuda.is_available():
+        return
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=128_256,
+        hidden_size=2048,
+        intermediate_size=8192,
+        num_hidden_layers=16,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        head_dim=64,
+        max_position_embeddings=4096,
+        eos_token_id=None,
+        pad_token_id=0,
+        dtype=torch.bfloat16,
+    )
+    with torch.device("cuda"):
+        model: Any = LlamaForCausalLM(config).to(torch.bfloat16).eval()
+    base = Pipeline().stop("max_new_tokens", TOKENS)
+    chain = base.add("repetition_penalty", 1.1).add("temperature", 0.8).add("top_k", 50).add("top_p", 0.95)
+    chain = chain.with_strategy("sample", seed=1)
+    prompt = PROMPT.cuda()
+
+    def theirs(arguments: dict[str, Any]) -> None:
+        model.generate(prompt, max_new_tokens=TOKENS, **arguments)
+        torch.cuda.synchronize()
+
+    peers = {
+        "recipe": medians({"peer": lambda: theirs(SAMPLING)}, rounds)["peer"],
+        "greedy": medians({"peer": lambda: theirs({"do_sample": False})}, rounds)["peer"],
+    }
+    for way in ("none", "graph", "full"):
+        for name, pipe in (("recipe", chain), ("recipe, compat hf", chain.compat("hf")), ("greedy", base)):
+            decoder = Decoder(model, pipe, compile=way)  # type: ignore[arg-type]
+            once = medians({"run": lambda decoder=decoder: decoder.generate(prompt)}, rounds)["run"]
+            half = medians(
+                {"run": lambda decoder=decoder: decoder.generate(prompt, max_new_tokens=TOKENS // 2)}, rounds
+            )["run"]
+            peer = peers["greedy" if name == "greedy" else "recipe"]
+            least = 12.0 if way != "none" and name != "greedy" else None
+            title = f"1.24B bfloat16, {name}"
+            yield Comparison(f"{title}, a token", way, once / TOKENS, "generate", peer / TOKENS, least)
+            later = (once - half) / (TOKENS - TOKENS // 2)
+            yield Comparison(f"{title}, a token once captured", way, later, "generate", peer / TOKENS, least)

@@ -1,0 +1,75 @@
+"""The sampler that decodery's graphs ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from decodery.engine.rng import RowRng, TorchRng
+from decodery.kernels.backends import Chain
+
+from .chains import LARGEST, refuses
+from .step import SamplingStep
+
+
+class TritonSampler:
+    """See `decodery.kernels.backends.Sampler`."""
+
+    name = "triton"
+    devices = frozenset({"cuda graph"})
+    dtypes = frozenset({torch.float32, torch.bfloat16, torch.float16})
+
+    def refuses(self, chain: Chain) -> str:
+        """Why not; "" if it can."""
+        return refuses(chain)
+
+    def sampling(
+        self, chain: Chain, rows: int, vocab: int, device: torch.device, *, penalty: float, rng: Any
+    ) -> GraphSampling | None:
+        """None for random numbers or a vocabulary that the kernels do not know."""
+        if not isinstance(rng, RowRng | TorchRng) or vocab > LARGEST:
+            return None
+        return GraphSampling(chain, rows, vocab, device, penalty, rng)
+
+
+class GraphSampling:
+    """`SamplingStep` with the random numbers of a run: the row generator's step is read where the run counts it."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        rows: int,
+        vocab: int,
+        device: torch.device,
+        penalty: float,
+        rng: RowRng | TorchRng,
+    ) -> None:
+        self._counted: Tensor | None = None
+        self._steps: Tensor | None = None
+        if isinstance(rng, RowRng):
+            # A copy: the kernel counts by itself, and so does the run.
+            self._counted, self._steps = rng.steps, rng.steps.clone()
+            twin = RowRng(rng.row_keys, rng.samples, self._steps)
+            self._step = SamplingStep(chain, rows, vocab, device, penalty=penalty, row_rng=twin)
+        else:
+            self._step = SamplingStep(chain, rows, vocab, device, penalty=penalty, generator=rng.generator)
+
+    def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """(R, V) -> (R,) int64, (R,) uint8."""
+        if self._steps is not None and self._counted is not None:
+            self._steps.copy_(self._counted)
+        return self._step(scores)
+
+    def observe(self, ids: Tensor) -> None:
+        """(R, T) int64."""
+        self._step.observe(ids)
+
+    def retreat(self) -> None:
+        """To where the last draw began."""
+        self._step.write_generator(before=True)
+
+    def finish(self) -> None:
+        """To where the draws have come to."""
+        self._step.write_generator()

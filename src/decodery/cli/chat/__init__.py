@@ -1,0 +1,1 @@
+"""`decodery chat`: a conversation with a model, message by message."""

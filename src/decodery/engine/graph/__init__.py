@@ -1,0 +1,1 @@
+"""A step as a CUDA graph: forward, processors, draw and history in one launch."""

@@ -1,0 +1,50 @@
+"""A function of device memory, captured: warmed up by real steps, then replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+WARM = 2
+"""Steps before the capture: kernels are compiled and workspaces allocated in them."""
+
+
+class Captured:
+    """Each call is one step. On a device without graphs the function itself is called. `generators` are those that the
+    function draws from."""
+
+    def __init__(
+        self, body: Callable[[], None], device: torch.device, generators: Sequence[torch.Generator] = ()
+    ) -> None:
+        self._body, self._device, self._generators = body, device, generators
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        if self._device.type != "cuda":
+            self._body()
+            return
+        if self._calls < WARM:
+            self._aside()
+        else:
+            if self._graph is None:
+                self._graph = self._captured()
+            self._graph.replay()
+        self._calls += 1
+
+    def _aside(self) -> None:
+        """On another stream, as a capture will: what is allocated there belongs to it."""
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(stream):
+            self._body()
+        torch.cuda.current_stream(self._device).wait_stream(stream)
+
+    def _captured(self) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        for generator in self._generators:
+            graph.register_generator_state(generator)
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            self._body()
+        return graph

@@ -1,0 +1,184 @@
+"""The loop of per-token strategies with its step in a graph. `loop.decode_tokens` is what it must equal."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ...contracts.protocols import StaticSession
+from ...host.registry import Host
+from ...kernels.backends import Sampling
+from ..plan.plan import as_scores
+from ..rng import RowRng, TorchRng
+from ..run.choice import checked_tokens
+from ..run.run import Run
+from .body import Body
+from .capture import Captured
+from .held import Fusable, fusable, held
+
+
+def decode_in_graph(run: Run, draw: str, host: Host) -> Iterator[None]:
+    """Until every row is finished, like `decode_tokens`. `draw` is the strategy's, by its spec.
+
+    The first steps, and rows in lockstep whose prompts are still being fed, go without a graph.
+    """
+    while not run.done:
+        with torch.no_grad():
+            steps = GraphedSteps.where_due(run, draw, host)
+            if steps is None:
+                run.append(run.pick())
+        yield
+        if steps is not None:
+            yield from steps.decode()
+
+
+class GraphedSteps:
+    """One graph of one run, from a step at which all rows stand at one column to the end, or to the end of the
+    room in the history."""
+
+    def __init__(self, run: Run, session: StaticSession, draw: str, host: Host) -> None:
+        self._run, self._count = run, 0
+        self._history, self._plan, self._rng = run._history, run._plan, run.rng
+        processors = self._plan.processors
+        watched = run._watchers.want_scores or run._watchers.want_steps or draw == "custom" or run._told
+        probe = Body(session, self._history, (), "", self._rng, None, everyone=False, pads=False)
+        found = held(processors, probe.view(), self._probe_scores())
+        self._split = 0 if watched else found.count
+        whole = not watched and not found.reason
+        self._by_hand = not whole
+        if found.reason:
+            warnings.warn(
+                f"compile: {found.reason}, so the graph ends before it", RuntimeWarning, stacklevel=8
+            )
+        fused = fusable(processors, host) if whole and draw == "categorical" and self._may_fuse() else None
+        self._sampling = None if fused is None else self._sampling_of(fused)
+        self._body = Body(
+            session,
+            self._history,
+            processors[: self._split if fused is None or self._sampling is None else fused.begin],
+            draw if whole else "",
+            self._rng,
+            self._sampling,
+            everyone=run._rectangle,
+            pads=run._pads_finished,
+        )
+        self._body.growing.copy_(run._rows.mask_of(run._rows.unfinished))
+        generators: tuple[torch.Generator, ...] = ()
+        if whole and isinstance(self._rng, TorchRng) and self._sampling is None and draw == "categorical":
+            generators = () if self._rng.generator is None else (self._rng.generator,)
+        elif isinstance(self._rng, RowRng):
+            self._rng.uniform()  # what waits for a first use happens here
+        self._step = Captured(self._body, self._history.tokens.device, generators)
+
+    @classmethod
+    def where_due(cls, run: Run, draw: str, host: Host) -> GraphedSteps | None:
+        """None where a step must be made without a graph first."""
+        rows, history = run._rows, run._history
+        if run._raw is not None or run._vocab is None or not rows.active:
+            return None
+        if max(history.host_lengths) >= history.tokens.shape[1]:
+            return None
+        session = run._feed.ticking(rows.unfinished)
+        return None if session is None else cls(run, session, draw, host)
+
+    def decode(self) -> Iterator[None]:
+        """An item a step."""
+        run, history = self._run, self._history
+        try:
+            while not run.done and max(history.host_lengths) < history.tokens.shape[1]:
+                with torch.no_grad():
+                    self._one()
+                yield
+        finally:
+            if self._sampling is not None:
+                self._sampling.finish()
+            run._feed.ticked(self._count)
+
+    def _one(self) -> None:
+        run, rows, body = self._run, self._run._rows, self._body
+        rows.activate(rows.everyone if run._rectangle else rows.unfinished)
+        self._step()
+        self._count += 1
+        before = list(run.reasons)
+        if self._by_hand:
+            self._finished_by_hand()
+        else:
+            tokens, bad, unsure = body.told.tolist()  # the one wait of a step
+            if any(bad) or any(unsure):
+                tokens = self._decided(tokens)
+            self._history.count(rows.active)
+            run._scores = None if run._stops.ids_only else as_scores(body.scores)
+            run._follow(body.told[0].clone() if run._watchers.want_tokens else body.told[0], True, tokens)
+        if run.reasons != before:
+            body.growing.copy_(rows.mask_of(rows.unfinished))
+
+    def _finished_by_hand(self) -> None:
+        """The steps that the graph does not hold, the choice, and what comes of it."""
+        run, rows, body = self._run, self._run._rows, self._body
+        run._raw = body.logits.clone()
+        if self._split:
+            scores = body.scores
+            for step in self._plan.processors[self._split :]:
+                scores = step(run._view(), scores)
+            run._scores = run._checked(run._raw, scores)
+            strategy = run._strategy
+            tokens = checked_tokens(
+                strategy.choose(run._scores, run.rng), run._scores, type(strategy).__name__
+            )
+        else:
+            tokens = run.pick()
+        mask = rows.mask
+        run.append(tokens)
+        body.replace(tokens, mask)
+
+    def _decided(self, drawn: list[int]) -> list[int]:
+        """The step once more by the reference, for rows whose scores are bad or whose draw rounding could decide."""
+        run, rows, body, history = self._run, self._run._rows, self._body, self._history
+        tokens, _, unsure = body.told.clone().unbind(0)
+        written = body.written.clone()
+        history.lengths -= written.long()
+        history.steps -= written.long()
+        run._raw = body.logits.clone()
+        if self._sampling is not None:
+            self._sampling.retreat()
+            tokens = torch.where(unsure.bool(), run.pick(), tokens)
+        else:
+            run._checked(run._raw, run.process(run._raw))  # names the row, or ends it
+        if run._pads_finished:
+            tokens = torch.where(body.growing, tokens, history.pad)
+        history.write_on_device(tokens, rows.mask)
+        body.replace(tokens, rows.mask)
+        body.told[0] = tokens
+        if self._sampling is not None:
+            self._sampling.observe(torch.where(rows.mask, tokens, -1).unsqueeze(1))  # (R,) -> (R, 1)
+        run._raw = run._scores = None
+        self._plan.undecided(int(unsure.sum()))
+        return cast(list[int], tokens.tolist())
+
+    def _probe_scores(self) -> Tensor:
+        history = self._history
+        rows = len(history.host_lengths)
+        return torch.zeros(rows, self._run._vocab or 0, device=history.tokens.device)
+
+    def _may_fuse(self) -> bool:
+        return self._run._stops.ids_only and self._history.tokens.device.type == "cuda"
+
+    def _sampling_of(self, found: Fusable) -> Sampling | None:
+        history, rng = self._history, self._rng
+        sampling = found.backend.sampling(
+            found.chain,
+            len(history.host_lengths),
+            self._run._vocab or 0,
+            history.tokens.device,
+            penalty=found.penalty,
+            rng=rng,
+        )
+        if sampling is None:
+            return None
+        columns = torch.arange(history.tokens.shape[1], device=history.tokens.device)
+        sampling.observe(history.tokens.masked_fill(columns >= history.lengths.unsqueeze(1), -1))
+        return sampling

@@ -1,0 +1,1 @@
+"""One generation, as the loop and strategies see it."""

@@ -1,0 +1,51 @@
+"""transformers' caches: which argument takes one, what it keeps, how its rows are moved. Pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..contracts.errors import InvalidInput
+
+CACHES = ("past_key_values", "cache", "cache_params")
+"""What transformers calls the argument that takes a cache; newer releases say `cache`, older Mambas `cache_params`."""
+
+
+def cache_argument(accepts: frozenset[str]) -> str:
+    """The name of the argument that takes the cache, "" if there is none."""
+    return next((name for name in CACHES if name in accepts), "")
+
+
+def is_static(cache: object) -> bool:
+    """The option `cache`: "dynamic" grows with the text, "static" is allocated once. Raises `InvalidInput`."""
+    if cache not in ("dynamic", "static"):
+        raise InvalidInput(f"cache = {cache!r}", remedy="it is 'dynamic' or 'static'")
+    return cache == "static"
+
+
+def reorder_in_place(cache: Any, rows: Tensor) -> None:
+    """(B,) int64: a static cache's tensors stay where they are."""
+    for layer in cache.layers:
+        for states in (getattr(layer, "keys", None), getattr(layer, "values", None)):
+            if isinstance(states, Tensor) and states.numel():
+                states.copy_(states.index_select(0, rows.to(states.device)))
+
+
+def head_width(module: Any) -> int | None:
+    """How many logits the output layer gives, where there is one to ask."""
+    weight = getattr(module.get_output_embeddings(), "weight", None)
+    return int(weight.shape[0]) if isinstance(weight, Tensor) and weight.dim() == 2 else None
+
+
+def only_recurrent(cache: Any) -> bool:
+    """No layer attends to earlier tokens."""
+    linear = getattr(cache, "is_linear", False)
+    return isinstance(linear, list) and bool(linear) and all(linear)
+
+
+def keeps_everything(cache: Any) -> bool:
+    """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
+    sliding = cache.is_sliding
+    windows = any(sliding) if isinstance(sliding, list) else bool(sliding)
+    return not windows and bool(getattr(cache, "is_croppable", True))

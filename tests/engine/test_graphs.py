@@ -1,0 +1,187 @@
+"""A step in a graph gives the tokens of the loop. Without CUDA the graph's function is called itself, uncaptured."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from test_cuda import CHAIN, RAGGED, VOCAB, Table, llama
+from torch import Tensor
+
+from decodery import Decoder, Pipeline
+from decodery.contracts.errors import BadRow, InvalidInput, ModelError
+from decodery.contracts.specs import StepSpec
+from decodery.testing import isolated_host
+
+EQUAL = [[1, 2, 3], [4, 6, 7]]
+HF = (
+    Pipeline()
+    .add("repetition_penalty", 1.2)
+    .add("temperature", 0.9)
+    .add("top_k", 20)
+    .compat("hf")
+    .with_strategy("sample", seed=3)
+    .stop("eos")
+    .stop("max_new_tokens", 14)
+)
+PIPES = {"row generator": CHAIN, "greedy": Pipeline().add("repetition_penalty", 1.3), "compat hf": HF}
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+        ],
+    ),
+]
+
+
+def decoders(model: Any, pipe: Pipeline, device: str, adapter: Any = "auto") -> tuple[Decoder, Decoder]:
+    """Without a graph, and with one."""
+    facts: dict[str, Any] = {"vocab_size": VOCAB, "eos_token_id": 5, "pad_token_id": 0, "device": device}
+    plain, other = (Decoder(model, pipe, adapter=adapter, **facts) for _ in range(2))
+    other._setting = dataclasses.replace(other._setting, graphs=True)
+    return plain, other
+
+
+class Steady(Table):
+    """The same with nothing asked of the host, so that it can be captured."""
+
+    def setup_caches(self, max_batch_size: int, max_seq_length: int) -> None:
+        device = self.table.device
+        self.state = torch.zeros(max_batch_size, max_seq_length + 1, dtype=torch.int64, device=device)
+
+    def forward(self, x: Tensor, input_pos: Tensor) -> Tensor:
+        answers = []
+        for column, place in zip(x.unbind(1), input_pos.split(1), strict=True):
+            state = self.state[: len(x)].index_select(1, place).squeeze(1)  # (B, S) -> (B,)
+            state = (state * 31 + column + 1) % 997
+            self.state[: len(x)].index_copy_(1, place + 1, state.unsqueeze(1))
+            answers.append(self.table[state])
+        return torch.stack(answers, 1)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("prompts", [RAGGED, EQUAL], ids=["ragged", "equal"])
+@pytest.mark.parametrize("name", PIPES)
+@pytest.mark.parametrize("kind", ["hf", "input_pos"])
+def test_tokens_are_those_of_the_loop(kind: str, name: str, prompts: list[list[int]], device: str) -> None:
+    if (kind, name, prompts) == ("input_pos", "compat hf", RAGGED):
+        pytest.skip("compat hf pads, and this model takes no mask")
+    torch.manual_seed(0)
+    model: Any = llama() if kind == "hf" else Steady()
+    adapter: Any = {"name": "hf", "cache": "static"} if kind == "hf" else "input_pos"
+    plain, other = decoders(model, PIPES[name], device, adapter)
+    for seed in range(3):
+        expected = plain.generate(prompts, max_new_tokens=14, seed=seed)
+        found = other.generate(prompts, max_new_tokens=14, seed=seed)
+        assert found.tokens == expected.tokens
+        assert found.finish_reasons == expected.finish_reasons
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_stream_shows_the_same_events(device: str) -> None:
+    torch.manual_seed(0)
+    plain, other = decoders(Steady(), CHAIN, device, "input_pos")
+    assert list(other.stream(RAGGED, max_new_tokens=9, seed=2)) == list(
+        plain.stream(RAGGED, max_new_tokens=9, seed=2)
+    )
+    expected = plain.generate(EQUAL, max_new_tokens=9, seed=2, logprobs=2)
+    found = other.generate(EQUAL, max_new_tokens=9, seed=2, logprobs=2)
+    assert found.logprobs == expected.logprobs
+
+
+class Counts:
+    """A step with state: it bans the token that it saw last."""
+
+    def __init__(self) -> None:
+        self.last: Tensor | None = None
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None:
+        self.last = tokens.clone()
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if self.last is None:
+            return scores
+        return scores.scatter(1, self.last.unsqueeze(1), -torch.inf)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_step_that_cannot_be_held_is_named_and_the_graph_ends_before_it(device: str) -> None:
+    torch.manual_seed(0)
+    pipe = Pipeline().add("repetition_penalty", 1.2).add(Counts()).add("temperature", 1.5)
+    plain, other = decoders(Steady(), pipe.with_strategy("sample", seed=1), device, "input_pos")
+    expected = plain.generate(EQUAL, max_new_tokens=10)
+    with pytest.warns(RuntimeWarning, match="'counts' cannot be held in a graph: it keeps state"):
+        found = other.generate(EQUAL, max_new_tokens=10)
+    assert found.tokens == expected.tokens
+
+
+class Bans:
+    """Everything is banned in the second row once it has 7 tokens."""
+
+    def __call__(
+        self, input_ids: Tensor, scores: Tensor, *, lengths: Tensor, prompt_lengths: Tensor
+    ) -> Tensor:
+        second = torch.arange(len(scores), device=scores.device) == 1
+        return scores.masked_fill((second & (lengths >= 7)).unsqueeze(1), -torch.inf)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("policy", ["error", "stop_row"])
+def test_a_bad_row_is_named_or_ends_alone(policy: Any, device: str) -> None:
+    torch.manual_seed(0)
+    traits = frozenset({"stateless", "ragged", "reads_history", "compilable"})
+    host = isolated_host(StepSpec(name="bans", role="processor", factory=Bans, traits=traits))
+    pipe = Pipeline(host=host).add("bans").add("temperature", 0.7).with_strategy("sample", seed=1)
+    pipe = pipe.with_options(on_bad_row=policy)
+    plain, other = decoders(Steady(), pipe, device, "input_pos")
+    if policy == "error":
+        with pytest.raises(BadRow, match="row 1, step 4: every token is banned after"):
+            other.generate(EQUAL, max_new_tokens=10)
+        return
+    expected = plain.generate(EQUAL, max_new_tokens=10)
+    found = other.generate(EQUAL, max_new_tokens=10)
+    assert found.finish_reasons == expected.finish_reasons == ["length", "error"]
+    assert found.tokens == expected.tokens
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_without_a_limit_outgrows_the_history_and_goes_on(device: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("decodery.engine.buffers.history._FIRST", 6)
+    torch.manual_seed(0)
+    plain, other = decoders(Steady(), Pipeline().stop("stop_token_ids", [5]), device, "input_pos")
+    assert other.generate([[1, 2, 3]]).tokens == plain.generate([[1, 2, 3]]).tokens
+
+
+@pytest.mark.slow  # a C++ compiler runs
+def test_full_compiles_the_forward_and_keeps_the_tokens() -> None:
+    torch.manual_seed(0)
+    model = Steady()
+    facts: dict[str, Any] = {"vocab_size": VOCAB, "eos_token_id": 5}
+    expected = Decoder(model, CHAIN, **facts).generate(EQUAL, max_new_tokens=8)
+    compiled = Decoder(model, CHAIN, compile="full", **facts)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert compiled.generate(EQUAL, max_new_tokens=8).tokens == expected.tokens
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
+
+
+def test_what_cannot_be_had_is_said() -> None:
+    model = Steady()
+    with pytest.raises(InvalidInput, match="compile='graph' is for CUDA devices, and the model is on cpu"):
+        Decoder(model, vocab_size=VOCAB, compile="graph")
+    with pytest.raises(InvalidInput, match="compile = 'fast'"):
+        Decoder(model, vocab_size=VOCAB, compile="fast")  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"wants a cache that stays in place.*'stateless'"):
+        Decoder(lambda x: torch.zeros(*x.shape, VOCAB), vocab_size=VOCAB, compile="full")
+
+
+def test_no_graph_no_warning() -> None:
+    plain, _ = decoders(Steady(), CHAIN, "cpu", "input_pos")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain.generate(EQUAL, max_new_tokens=3)

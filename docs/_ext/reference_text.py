@@ -105,11 +105,19 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _facts(data: dict[str, Any], spec: StepSpec | StrategySpec) -> Iterator[str]:
-    labels = {"also called": "aliases", "traits": "traits", "needs": "needs", "wants": "wants"}
+    labels = {
+        "also called": "aliases",
+        "traits": "traits",
+        "needs": "needs",
+        "wants": "wants",
+        "further models": "roles",
+    }
     present = {label: data[key] for label, key in labels.items() if key in data}
     said = [(label, ", ".join(f"`{value}`" for value in values)) for label, values in present.items()]
     if isinstance(spec, StrategySpec):
         said.append(("draw", f"`{spec.draw}`"))
+        if spec.ranks:
+            said.append(("ranks", "yes"))
     if isinstance(spec, StepSpec) and spec.role == "stop":
         said.append(("finish reason", f"`{spec.finish_reason or spec.name}`"))
     if spec.reference and isinstance(spec, StrategySpec):

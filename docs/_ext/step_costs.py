@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import torch
-from step_acts import EXAMPLES, acted, demo
+from step_acts import EXAMPLES, PLUGIN, acted, demo
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from decodery.contracts.lowering import Edit, Fixed, Lowered, Map, Seen, Truncation, as_lowered
-from decodery.contracts.specs import StepSpec, resolve
-from decodery.contracts.steps import fill
-from decodery.engine.io.tokenizer import as_tokenizer
-from decodery.engine.rng import RowRng
-from decodery.engine.steps.facts import Facts
+from decodery import Pipeline
+from decodery.contracts.lowering import Edit, Fixed, Lowered, Map, Seen, Truncation
+from decodery.contracts.specs import StepSpec
+from decodery.host.registry import Host
 
 FREE = {"view", "unsqueeze", "expand", "slice", "select", "alias", "detach", "_unsafe_view", "squeeze", "t"}
 """Operations that move nothing."""
@@ -39,7 +37,7 @@ def _of_rule(spec: StepSpec) -> Iterator[str]:
 
 def _of_processor(name: str, spec: StepSpec) -> Iterator[str]:
     example = EXAMPLES[name]
-    parts = lowered(spec, dict(example.params))
+    parts = lowered(name, example.params)
     if parts is None:
         yield "dense, with the steps before it"
     else:
@@ -56,22 +54,23 @@ def _of_processor(name: str, spec: StepSpec) -> Iterator[str]:
         yield "called once a row"
 
 
-def lowered(spec: StepSpec, values: dict[str, Any]) -> tuple[Lowered, ...] | None:
+def lowered(name: str, values: Mapping[str, Any]) -> tuple[Lowered, ...] | None:
     """What the planner is told of the step with these parameters; None where it is opaque."""
-    if spec.lowering is None:
-        return None
     model, tokenizer = demo()
-    one = torch.tensor([6])
-    facts = Facts(
-        prompt_lengths=one,
-        device=one.device,
-        rng=RowRng(one, one, one),
-        eos=(model.config.eos_token_id,),
-        vocab_size=model.config.vocab_size,
-        tokenizer=as_tokenizer(tokenizer),
-        encoder_ids=torch.tensor([[1, 2, 3]]),
+    ids = torch.tensor([[1, 2, 3]])
+    bound = (
+        Pipeline(host=Host(selection=PLUGIN))
+        .add(name, **values)
+        .bind(
+            prompt=ids,
+            vocab_size=model.config.vocab_size,
+            eos_token_id=model.config.eos_token_id,
+            tokenizer=tokenizer,
+            encoder_ids=ids,
+            seed=1,
+        )
     )
-    return as_lowered(resolve(spec.lowering, spec.name)(fill(spec, values), facts), spec.name)
+    return bound.plan.processors[0].lowered
 
 
 def _in_words(part: Lowered) -> str:

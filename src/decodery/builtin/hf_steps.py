@@ -68,8 +68,8 @@ def hf_audio_steps() -> list[StepSpec]:
             factory=f"{HERE}.hf_processors:WhisperTimestamps",
             params=params.WhisperTimestampsParams,
             summary="Whisper: timestamps, the ids above no_timestamps_token_id, come in pairs and in order",
-            formula="-inf for text after one timestamp, for timestamps after two, for earlier ones, and for "
-            "text where the timestamps' P sum to more than the best text token's",
+            formula="-inf for text at the beginning and after one timestamp, for timestamps after two, for earlier "
+            "ones, and for text where the timestamps' P sum to more than the best text token's",
             when="Whisper, where segments should be timed",
             reference="https://arxiv.org/abs/2212.04356",
             needs=frozenset({"eos", "prompt_lengths"}),

@@ -36,6 +36,8 @@ def provide_steps() -> list[StepSpec]:
             factory="acme_decode.margin:Margin",
             params=MarginParams,
             summary="keeps the tokens whose score is at most `margin` below the best one's",
+            formula="keep x >= max x - margin",
+            when="a cut that is the same however many tokens are good; 2 to 6",
             traits=frozenset({"stateless", "argmax_invariant", "compilable"}),
         ),
         StepSpec(

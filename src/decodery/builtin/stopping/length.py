@@ -26,6 +26,10 @@ class MaxNewTokens:
         prompt_lengths = self.prompt_lengths if prompt_lengths is None else prompt_lengths
         return lengths_of(input_ids, lengths) - prompt_lengths >= self.max_new_tokens
 
+    def of_newest(self, tokens: Tensor, lengths: Tensor, prompt_lengths: Tensor) -> Tensor:
+        """(R,) int64 each -> (R,) bool."""
+        return lengths - prompt_lengths >= self.max_new_tokens
+
     def limit(self, prompt_lengths: Tensor) -> Tensor:
         """(R,) int64 -> (R,) int64, the greatest length a row can reach."""
         return prompt_lengths + self.max_new_tokens
@@ -47,6 +51,10 @@ class MaxLength:
     ) -> Tensor:
         """(R, T) int64, (R, V), (R,) int64, (R,) int64 -> (R,) bool."""
         return lengths_of(input_ids, lengths) >= self.max_length
+
+    def of_newest(self, tokens: Tensor, lengths: Tensor, prompt_lengths: Tensor) -> Tensor:
+        """(R,) int64 each -> (R,) bool."""
+        return lengths >= self.max_length
 
     def limit(self, prompt_lengths: Tensor) -> Tensor:
         """(R,) int64 -> (R,) int64. A rule is asked after a token, so even a prompt too long grows by one."""

@@ -41,6 +41,11 @@ class StopTokenIds:
         self.ids = self.ids.to(input_ids.device)
         return ends_in(input_ids, lengths_of(input_ids, lengths), self.ids)
 
+    def of_newest(self, tokens: Tensor, lengths: Tensor, prompt_lengths: Tensor) -> Tensor:
+        """(R,) int64 each -> (R,) bool."""
+        self.ids = self.ids.to(tokens.device)
+        return (tokens.unsqueeze(1) == self.ids).any(-1)  # (R, 1) == (E,) -> (R,)
+
 
 class Eos(StopTokenIds):
     """Ends a row at the model's end-of-sequence tokens; never where none is known."""

@@ -35,7 +35,9 @@ class StopRule(Protocol):
     """HF's StoppingCriteria signature. `ragged` works as for processors; a plain bool answers for all rows.
 
     Optional method: `limit(prompt_lengths (R,)) -> (R,)`, the greatest length a row can reach under this rule, so
-    that buffers and caches are allocated once.
+    that buffers and caches are allocated once; `of_newest(tokens (R,), lengths (R,), prompt_lengths (R,)) -> (R,)
+    bool`, the same answer from each row's newest token and its length with it, for rules that look at nothing else: a
+    strategy asks about many candidates a step, and their texts need not be put together then.
     """
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor | bool:

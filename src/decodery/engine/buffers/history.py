@@ -50,6 +50,12 @@ class History:
             self.reserve(
                 2 * self.tokens.shape[1]
             )  # doubling: each token is copied a constant number of times
+        if len(rows) == len(self.host_lengths) and len(set(self.host_lengths)) == 1:
+            self.tokens[:, self.host_lengths[0]] = tokens  # in step, as beams are: a column
+            self.lengths += 1
+            self.steps += 1
+            self.host_lengths = [length + 1 for length in self.host_lengths]
+            return
         position = self.lengths.clamp(max=self.tokens.shape[1] - 1).unsqueeze(1)  # (R,) -> (R, 1)
         kept = self.tokens.gather(1, position).squeeze(1)  # (R, 1) -> (R,)
         self.tokens.scatter_(1, position, torch.where(active, tokens, kept).unsqueeze(1))  # (R,) -> (R, 1)
@@ -76,8 +82,10 @@ class History:
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host: reorder, repeat or drop rows."""
-        self.tokens, self.lengths = self.tokens[rows], self.lengths[rows]  # (R, C) -> (R', C)
-        self.prompt_lengths, self.steps = self.prompt_lengths[rows], self.steps[rows]
+        self.tokens = self.tokens.index_select(0, rows)  # (R, C) -> (R', C)
+        self.lengths = self.lengths.index_select(0, rows)
+        self.prompt_lengths = self.prompt_lengths.index_select(0, rows)
+        self.steps = self.steps.index_select(0, rows)
         self.host_lengths = [self.host_lengths[row] for row in host_rows]
         self.host_prompt_lengths = [self.host_prompt_lengths[row] for row in host_rows]
 

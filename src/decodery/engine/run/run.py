@@ -25,19 +25,21 @@ class Run(RunState):
     # -- one step ---------------------------------------------------------------------------------------------
 
     def logits(self) -> Tensor:
-        if self._raw is None:
+        raw = self._raw.get()
+        if raw is None:
             unfinished = self._rows.unfinished
             if not unfinished:
                 raise InvalidInput("every row is finished, so no logits are due", remedy="ask run.done first")
             if self._lockstep:
-                self._raw, active = self._feed.logits(unfinished)
+                raw, active = self._feed.logits(unfinished)
             else:
-                self._raw, active = (
+                raw, active = (
                     self._feed.window(unfinished, [1] * len(self._rows))[:, 0],
                     unfinished,
                 )  # (R, 1, V) -> (R, V)
+            self._raw.set(raw)
             self._rows.activate(self._rows.everyone if self._rectangle else active)
-        return self._raw
+        return raw
 
     @torch.no_grad()
     def process(self, values: Tensor) -> Tensor:
@@ -45,19 +47,21 @@ class Run(RunState):
         return self._plan(self._view(), values, self._watchers.step_teller(self._rows.growing_mask))
 
     def scores(self, values: Tensor | None = None) -> Tensor:
-        if self._scores is None or values is not None:
+        scores = self._scores.get()
+        if scores is None or values is not None:
             raw = self.logits()
-            self._scores = self._checked(raw, self.process(raw if values is None else values))
-            self._watchers.scores(as_scores(raw), self._scores, self._rows.growing_mask)
-        return self._scores
+            scores = self._checked(raw, self.process(raw if values is None else values))
+            self._scores.set(scores)
+            self._watchers.scores(as_scores(raw), scores, self._rows.growing_mask)
+        return scores
 
     def pick(self) -> Tensor:
-        if self._scores is None and self._scores_unseen:
+        if not self._scores.known and self._scores_unseen:
             logits = self.logits()  # which rows are due is known with them
             tokens, scores = self._plan.pick(self._view(), logits, self.rng)
             if tokens is not None:
                 return tokens
-            self._scores = self._checked(logits, scores)
+            self._scores.set(self._checked(logits, scores))
         scores = self.scores()
         return checked_tokens(self._strategy.choose(scores, self.rng), scores, type(self._strategy).__name__)
 
@@ -68,14 +72,14 @@ class Run(RunState):
         if self._watchers.want_scores:
             self.scores()
         self._settle()
-        scores = self._scores
+        scores = self._scores.get() if stop else None
         if stop and scores is None:
             # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
             scores = self._no_scores() if self._stops.ids_only else as_scores(self.logits())
         if rows is not None:
             chosen: list[bool] = rows.tolist()
             self._rows.activate([row for row in self._rows.active if chosen[row]])
-        self._record(tokens, scores if stop else None)
+        self._record(tokens, scores)
 
     def finish(self, rows: Tensor, reason: str) -> None:
         for row in rows.nonzero().flatten().tolist():  # (R,) -> (F, 1) -> (F,)
@@ -96,7 +100,7 @@ class Run(RunState):
         self._feed.select(rows, host_rows)
         copies = torch.tensor(earlier_copies(host_rows), device=rows.device)
         self.rng.select(rows, copies, self._history.steps)
-        self._limits = self._limits[rows]
+        self._limits = self._limits.index_select(0, rows)
         self._plan.select(rows, host_rows)
         for step in self._stops.rules:
             step.select(rows, host_rows)
@@ -104,8 +108,8 @@ class Run(RunState):
             self._strategy.select(rows)
         self._watchers.select(rows)
         self._rows.select(host_rows)
-        self._raw = None if self._raw is None else self._raw[rows]  # (R, V) -> (R', V)
-        self._scores = None if self._scores is None else self._scores[rows]
+        self._raw.select(rows)
+        self._scores.select(rows)
         self._drafts = None
 
     def rewind(self, counts: Tensor) -> None:
@@ -128,7 +132,7 @@ class Run(RunState):
         for row, count in enumerate(host_counts):
             if count:
                 self._rows.reopen(row, self._history.host_lengths[row])
-        self._raw = self._scores = self._drafts = None
+        self._forget()
 
     # -- several tokens in one forward ------------------------------------------------------------------------
 
@@ -149,7 +153,7 @@ class Run(RunState):
                 )
         if any(host_widths[row] for row in rows):
             self._check_followers("taken back", "rewind")
-        self._raw = self._scores = None
+        self._forget()
         self._drafts = verified(self._history, self._feed, self._plan, self._rows, drafts, host_widths)
         # (K + 1) x (R, V) -> (R, K + 1, V)
         return torch.stack(self._drafts.scores, dim=1)
@@ -174,11 +178,13 @@ class Run(RunState):
             if not rows:
                 break
             self._rows.activate(rows)
-            self._raw = verified.raw[:, min(place, verified.raw.shape[1] - 1)]
-            self._scores = scores = self._checked(self._raw, processed)
-            self._watchers.scores(as_scores(self._raw), scores, self._rows.growing_mask)
+            raw = verified.raw[:, min(place, verified.raw.shape[1] - 1)]
+            self._raw.set(raw)
+            scores = self._checked(raw, processed)
+            self._scores.set(scores)
+            self._watchers.scores(as_scores(raw), scores, self._rows.growing_mask)
             if self._watchers.want_steps:  # nothing was shown of drafts that might not stay
-                self.process(self._raw)
+                self.process(raw)
             self._record(torch.where(last == place, following, tokens[:, place]), scores)
 
     # -- candidates and hypotheses ----------------------------------------------------------------------------
@@ -186,12 +192,16 @@ class Run(RunState):
     def stops(self, rows: Tensor, tokens: Tensor) -> list[str | None]:
         host_rows: list[int] = rows.tolist()
         history = self._history
-        ids = history.with_candidates(rows, tokens)
-        lengths = history.lengths[rows] + 1
+        lengths, prompt_lengths = history.lengths[rows] + 1, history.prompt_lengths[rows]
         host_lengths = [history.host_lengths[row] + 1 for row in host_rows]
-        view = View(ids, lengths, history.prompt_lengths[rows], host_lengths, range(len(host_rows)))
-        raw = self._raw if self._scores is None else self._scores
-        return self._stops.ask_of(view, host_rows, tokens, raw)
+        if self._stops.newest_only:
+            return self._stops.ask_of_newest(tokens, lengths, prompt_lengths, host_lengths)
+        ids = history.with_candidates(rows, tokens)
+        view = View(ids, lengths, prompt_lengths, host_lengths, range(len(host_rows)))
+        shown = (
+            None if self._stops.ids_only else self._scores.get() if self._scores.known else self._raw.get()
+        )
+        return self._stops.ask_of(view, host_rows, tokens, shown)
 
     def emit(self, prompt: int, tokens: Sequence[int], score: float, reason: str) -> None:
         self.emitted.append(Hypothesis(prompt, tuple(tokens), score, reason))
@@ -229,7 +239,7 @@ class Run(RunState):
         """Know which rows are due: in lockstep that comes with the logits."""
         if self._lockstep:
             self.logits()
-        elif self._raw is None:
+        elif not self._raw.known:
             self._rows.activate(self._rows.everyone if self._rectangle else self._rows.unfinished)
 
     def _record(self, tokens: Tensor, scores: Tensor | None) -> None:
@@ -250,7 +260,13 @@ class Run(RunState):
             for row in growing:
                 self._rows.reasons[row] = reasons[row]
         self._watchers.tokens(tokens, lambda: self._rows.mask_of(growing), self._rows.reasons)
-        self._raw = self._scores = self._drafts = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was due is used up."""
+        self._raw.set(None)
+        self._scores.set(None)
+        self._drafts = None
 
     def _take_back(self, counts: Tensor, host_counts: list[int]) -> None:
         """(R,) int64, and the same on the host: out of the history and the steps."""

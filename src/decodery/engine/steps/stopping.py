@@ -15,6 +15,11 @@ class StopRules:
 
     def __init__(self, rules: Sequence[BoundStep], context: int | None) -> None:
         self.rules, self._context = tuple(rules), context
+        # Rules of the box that one object answers for all rows.
+        self.newest_only = all(
+            rule.trusted and len(rule.instances) == 1 and hasattr(rule.instances[0], "of_newest")
+            for rule in rules
+        )
 
     @property
     def ids_only(self) -> bool:
@@ -36,7 +41,7 @@ class StopRules:
         if self.rules:
             answers = torch.stack([rule(view, scores) for rule in self.rules])  # S x (R,) -> (S, R)
             self._note(answers, reasons)
-        return self._with_context(view, reasons)
+        return self._with_context(view.host_lengths, reasons)
 
     def ask_of(
         self, view: View, rows: Sequence[int], tokens: Tensor, scores: Tensor | None
@@ -52,7 +57,18 @@ class StopRules:
                 shown = scores[torch.tensor(rows, device=scores.device)]  # (R, V) -> (C, V)
             answers = [rule.of_candidates(rows, tokens)(view, shown) for rule in self.rules]
             self._note(torch.stack(answers), reasons)
-        return self._with_context(view, reasons)
+        return self._with_context(view.host_lengths, reasons)
+
+    def ask_of_newest(
+        self, tokens: Tensor, lengths: Tensor, prompt_lengths: Tensor, host_lengths: Sequence[int]
+    ) -> list[str | None]:
+        """`ask_of` where the rules look at nothing else (`newest_only`). tokens, lengths, prompt_lengths (C,) int64,
+        the candidates in the lengths, which are on the host too."""
+        reasons: list[str | None] = [None] * len(host_lengths)
+        if self.rules:
+            answers = [rule.instances[0].of_newest(tokens, lengths, prompt_lengths) for rule in self.rules]
+            self._note(torch.stack(answers), reasons)  # S x (C,) -> (S, C)
+        return self._with_context(host_lengths, reasons)
 
     def observe(self, tokens: Tensor, active: Tensor) -> None:
         """(R,) int64, (R,) bool."""
@@ -67,10 +83,10 @@ class StopRules:
                 if stops and reasons[row] is None:
                     reasons[row] = rule.reason
 
-    def _with_context(self, view: View, reasons: list[str | None]) -> list[str | None]:
+    def _with_context(self, lengths: Sequence[int], reasons: list[str | None]) -> list[str | None]:
         if self._context is None:
             return reasons
         return [
             "context" if reason is None and length >= self._context else reason
-            for reason, length in zip(reasons, view.host_lengths, strict=True)
+            for reason, length in zip(reasons, lengths, strict=True)
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -88,7 +88,7 @@ class HfEncoderDecoder:
         generation = getattr(module, "generation_config", None)
         sources = [s for s in (generation, config.get_text_config(decoder=True), config) if s is not None]
         rewinds = keeps_everything(self.new_cache())
-        capabilities = Capabilities(select=True, rewind="uniform" if rewinds else "none")
+        capabilities = Capabilities(select=True, hidden=True, rewind="uniform" if rewinds else "none")
         facts = facts_of(model=self.model, options=options, capabilities=capabilities, sources=sources)
         if "max_length" not in options:
             # Beside an own configuration `n_positions` is T5's, whose relative positions have no end.
@@ -118,6 +118,18 @@ class HfEncoderDecoderSession:
         self._mask: Tensor | None = None
         self._inputs: dict[str, Any] = {}
         self._forward = Forward(owner.model, owner.call, owner.evaluation, owner.facts.device, owner.width)
+        self._watched: tuple[int, ...] = ()
+        self._hidden: Tensor | None = None
+
+    def watch(self, layers: Sequence[int]) -> None:
+        """Keep the outputs of these layers of the decoder from now on; 0 are the embeddings, -1 is the last one."""
+        self._watched = tuple(layers)
+
+    def hidden(self) -> Tensor:
+        """(L, B, K, H): what the layers watched gave for the columns of the last call."""
+        if self._hidden is None:
+            raise ModelError("no layers were watched", remedy="call watch before the first forward")
+        return self._hidden
 
     def prefill(
         self,
@@ -159,10 +171,13 @@ class HfEncoderDecoderSession:
             "use_cache": True,
             "return_dict": True,
             **self._inputs,
+            **({"output_hidden_states": True} if self._watched else {}),
         }
         if self._mask is not None and "attention_mask" in self._owner.call.accepts:
             inputs["attention_mask"] = self._mask
         output: Any = self._forward.run(tokens, inputs)
+        if self._watched:
+            self._hidden = torch.stack([output.decoder_hidden_states[layer] for layer in self._watched])
         self._cache = getattr(output, argument, self._cache)
         return self._forward.found_in(output, *tokens.shape)
 

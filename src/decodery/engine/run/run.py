@@ -211,6 +211,8 @@ class Run(RunState):
     def hidden(self, layers: Sequence[int], newest: int | None = None) -> Tensor:
         self._feed.watch(layers)
         if self._rows.unfinished:
+            if not self._feed.is_open:
+                self._raw.set(None)  # known from a session that is gone, with what its layers gave
             self.logits()
         return self._feed.hidden(newest)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from . import edits, history, on_cuda, own_loop, page, sampling_step, whole_run
+from . import beams, edits, history, on_cuda, own_loop, page, sampling_step, whole_run
 
 ALL = {
     "sampling_step": sampling_step,
@@ -15,6 +15,7 @@ ALL = {
     "history": history,
     "whole_run": whole_run,
     "own_loop": own_loop,
+    "beams": beams,
     "on_cuda": on_cuda,
 }
 

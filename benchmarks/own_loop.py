@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from decodery_demo.load import load
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
@@ -16,6 +15,7 @@ from transformers.generation.logits_process import (
 )
 
 from decodery import Decoder, Pipeline
+from decodery_demo.load import load
 
 from .measure import Comparison, medians
 

@@ -114,8 +114,7 @@ def _case(number: int, name: str, eos: tuple[int, ...], samples: bool, rng: rand
     }
     steps: dict[str, Callable[[random.Random], Any]] = {key: EDITS[key] for key in STEPS}
     steps |= {key: EDITS[key] for key in LENGTHS if eos}
-    # transformers' top_h alone does not keep as many tokens as beams need; here it does.
-    steps |= {key: value for key, value in SAMPLERS.items() if samples and key != "top_h"}
+    steps |= SAMPLERS if samples else {}
     keys |= {key: steps[key](rng) for key in rng.sample(sorted(steps), rng.randint(0, 3))}
     if samples and "top_k" not in keys and rng.random() < 0.5:
         keys["top_k"] = 0  # else it is 50

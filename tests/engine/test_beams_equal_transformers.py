@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,8 @@ import torch
 from beam_configs import BeamCase, beam_cases
 
 FEW, MANY = 24, 240
+EQUAL: Counter[str] = Counter()
+"""How many configurations were compared, by model and strategy."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +37,7 @@ def _check(case: BeamCase) -> None:
         torch.tensor(found.sequence_scores), scores, rtol=1e-5, atol=1e-5, msg=lambda text: f"{text}\n{case}"
     )
     assert torch.equal(torch.get_rng_state(), state), case
+    EQUAL[f"{case.model} {'beam_sample' if case.keys['do_sample'] else 'beam'}"] += 1
 
 
 @pytest.mark.parametrize("case", list(beam_cases(FEW)), ids=lambda case: f"{case.number}-{case.model}")
@@ -47,3 +51,10 @@ def test_texts_and_scores_are_those_of_generate(case: BeamCase) -> None:
 )
 def test_texts_and_scores_are_those_of_generate_in_many_configurations(case: BeamCase) -> None:
     _check(case)
+
+
+def test_the_equalities_are_told() -> None:
+    """With `-s`: what the tests above have shown, here or on this worker."""
+    told = ", ".join(f"{name} {count}" for name, count in sorted(EQUAL.items()))
+    print(f"\nequal to transformers' generate in {EQUAL.total()} random configurations: {told}")
+    assert EQUAL.total() <= FEW + MANY

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from decodery.engine.planned import planned
 from sampler_rows import thousand_rows
 
 from decodery import Decoder, Pipeline, Recipe
 from decodery.contracts.lowering import Edit, Fixed, Map, Seen, Truncation, as_lowered
 from decodery.contracts.specs import resolve
-from decodery.engine.planned import planned
 from decodery.host.registry import Host
 from decodery.kernels.history import NewestTokens, SeenTokens
 from decodery.testing import RandomTransformer

@@ -7,7 +7,6 @@ of its log-probabilities, as the processors leave them, over its length to the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,56 +14,8 @@ from torch import Tensor
 
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import Run
-
-NEVER = -1.0e9
-"""The score of what is not there. transformers' number: adding it keeps float32 scores finite."""
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A finished hypothesis: its new tokens and why it ends."""
-
-    tokens: tuple[int, ...]
-    reason: str
-
-
-@dataclass(slots=True)
-class Prompts:
-    """The state of P prompts with K beams and a pool of F finished texts each.
-
-    running (P, K) float32 sums of log-probabilities; scores (P, F) float32 of the pool, the best first; full (P, F)
-    bool, which places of the pool are taken; improvable (P, 1) bool, whether running beams may still enter it.
-    """
-
-    index: list[int]
-    running: Tensor
-    scores: Tensor
-    full: Tensor
-    improvable: Tensor
-    horizon: Tensor
-    texts: list[list[Text | None]]
-
-    def take(self, kept: list[int]) -> Prompts:
-        """The prompts at these places alone."""
-        at = torch.tensor(kept, device=self.running.device, dtype=torch.int64)
-        return Prompts(
-            [self.index[place] for place in kept],
-            self.running[at],
-            self.scores[at],
-            self.full[at],
-            self.improvable[at],
-            self.horizon[at],
-            [self.texts[place] for place in kept],
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """C candidates a prompt, the best first: scores (P, C) float32, the beam (P, C) and the token (P, C) of each."""
-
-    scores: Tensor
-    beams: Tensor
-    tokens: Tensor
+from .best import Candidates, best_of_beams
+from .hypotheses import NEVER, Prompts, Text
 
 
 class Beam:
@@ -85,6 +36,7 @@ class Beam:
         self.pool = max(1, round(num_beams * patience))
         # So many that, should every eos be among the best of each beam, enough others are left to go on with.
         self.keep = max(2, 1 + len(eos)) * num_beams
+        self._buffer: Tensor | None = None
 
     def decode(self, run: Run) -> None:
         """Raises `InvalidInput` when more results are wanted than the pool holds."""
@@ -108,12 +60,17 @@ class Beam:
 
     def candidates(self, run: Run, running: Tensor) -> Candidates:
         """The best continuations of each prompt's beams; running (P, K)."""
-        prompts, beams = running.shape
-        values, ids = best_of_each_beam(run, self.keep)  # (P x K, C)
-        values = (values.view(prompts, beams, -1) + running.unsqueeze(-1)).flatten(1)  # -> (P, K x C)
-        scores, at = values.topk(min(self.keep, values.shape[1]))
-        width = ids.shape[1]
-        return Candidates(scores, at // width, ids.view(prompts, -1).gather(1, at))
+        values = run.process(self._logprobs(run))  # (P x K, V)
+        scores, at = best_of_beams(values.view(*running.shape, -1), running, self.keep)
+        return Candidates(scores, at // values.shape[-1], at % values.shape[-1])
+
+    def _logprobs(self, run: Run) -> Tensor:
+        """(R, V) float32, written to the same memory at each step: new memory of this size has to be cleared first,
+        which takes longer than the numbers."""
+        logits = run.logits().float()
+        if self._buffer is None or self._buffer.shape != logits.shape:
+            self._buffer = torch.empty_like(logits)
+        return torch.log_softmax(logits, -1, out=self._buffer)
 
     # -- one step ---------------------------------------------------------------------------------------------
 
@@ -136,20 +93,21 @@ class Beam:
         found = self.candidates(run, prompts.running)
         count, beams = prompts.running.shape
         first = torch.arange(count, device=found.beams.device).unsqueeze(1) * beams  # (P, 1)
-        rows = first + found.beams  # (P, C), rows of the run
-        reasons = run.stops(rows.flatten(), found.tokens.flatten())
-        hits = torch.tensor([reason is not None for reason in reasons], device=rows.device).view(rows.shape)
-
-        self._collect(run, prompts, found, rows, hits, reasons, generated)
-
-        # The beams of the next step: the best that go on.
-        next_scores, at = (found.scores + hits.float() * NEVER).topk(beams)  # (P, C) -> (P, K)
-        prompts.running = next_scores
-        prompts.improvable &= self._can_improve(prompts, generated + 1)
-        over = ~prompts.improvable[:, 0] | hits.all(-1)
-        if self.early_stopping is True:
-            over |= prompts.full.all(-1)
-        finished = over.tolist()
+        rows, tokens = first + found.beams, found.tokens  # (P, C), rows of the run
+        reasons = run.stops(rows.flatten(), tokens.flatten())
+        if any(reasons):
+            hits = torch.tensor([reason is not None for reason in reasons], device=rows.device).view(
+                rows.shape
+            )
+            self._collect(run, prompts, found, rows, hits, reasons, generated)
+            # The beams of the next step: the best that go on.
+            prompts.running, at = (found.scores + hits.float() * NEVER).topk(beams)  # (P, C) -> (P, K)
+            rows, tokens = rows.gather(1, at), tokens.gather(1, at)
+            over = hits.all(-1).tolist()
+        else:
+            prompts.running, rows, tokens = found.scores[:, :beams], rows[:, :beams], tokens[:, :beams]
+            over = [False] * count
+        finished = self._finished(prompts, over, generated + 1)
         if run.rectangle and not all(finished):
             finished = [False] * count
         kept = [place for place, done in enumerate(finished) if not done]
@@ -158,12 +116,21 @@ class Beam:
             return prompts.take([])
         if len(kept) < count:
             keep = torch.tensor(kept, device=rows.device)
-            prompts, rows, at, tokens = prompts.take(kept), rows[keep], at[keep], found.tokens[keep]
-        else:
-            tokens = found.tokens
-        run.select(rows.gather(1, at).flatten())  # (P, K) -> (P x K,)
-        run.append(tokens.gather(1, at).flatten(), stop=False)
+            prompts, rows, tokens = prompts.take(kept), rows[keep], tokens[keep]
+        run.select(rows.flatten())  # (P, K) -> (P x K,)
+        run.append(tokens.flatten(), stop=False)
         return prompts
+
+    def _finished(self, prompts: Prompts, over: list[bool], generated: int) -> list[bool]:
+        """Which prompts are done; `over` tells of those whose candidates all end."""
+        # A pool with room takes any text that is there at all: most steps are over with this.
+        if all(best > NEVER for best in prompts.running[:, 0].tolist()) and not prompts.any_full:
+            return over
+        prompts.improvable &= self._can_improve(prompts, generated)
+        done = ~prompts.improvable[:, 0]
+        if self.early_stopping is True:
+            done |= prompts.full.all(-1)
+        return [a or b for a, b in zip(over, done.tolist(), strict=True)]
 
     def _collect(
         self,
@@ -246,7 +213,7 @@ class BeamSample(Beam):
 
     def candidates(self, run: Run, running: Tensor) -> Candidates:
         prompts, beams = running.shape
-        values = run.process(run.logits().float().log_softmax(-1))
+        values = run.process(self._logprobs(run))
         vocabulary = values.shape[-1]
         values = (values.view(prompts, beams, -1) + running.unsqueeze(-1)).flatten(1)  # -> (P, K x V)
         first = torch.arange(prompts, device=values.device) * beams
@@ -254,18 +221,3 @@ class BeamSample(Beam):
         scores, order = values.gather(1, drawn).sort(dim=-1, descending=True)
         drawn = drawn.gather(1, order)
         return Candidates(scores, drawn // vocabulary, drawn % vocabulary)
-
-
-def best_of_each_beam(run: Run, count: int) -> tuple[Tensor, Tensor]:
-    """((R, C) log-probabilities as the processors leave them, (R, C) int64 ids): the best `count` of each row.
-
-    Without processors the log-probabilities of the whole vocabulary are never made: the best logits less the logarithm
-    of the sum will do.
-    """
-    logits = run.logits().float()
-    count = min(count, logits.shape[-1])
-    if not run.unprocessed:
-        values, ids = run.process(logits.log_softmax(-1)).topk(count)
-        return values, ids
-    values, ids = logits.topk(count)
-    return values - logits.logsumexp(-1, keepdim=True), ids

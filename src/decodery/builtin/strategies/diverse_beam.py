@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import Run
-from .beam import NEVER
+from .hypotheses import NEVER
 from .pools import Finished, Pool
 
 

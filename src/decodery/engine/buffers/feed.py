@@ -71,6 +71,11 @@ class Feed:
             return torch.zeros_like(self._history.lengths)
         return (self._mask == 0).sum(-1)  # (R, T) -> (R,)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a session holds what was fed."""
+        return self._session is not None
+
     def logits(self, unfinished: Sequence[int]) -> tuple[Tensor, list[int]]:
         """((R, V) raw logits, the rows they are due in): lockstep. At least one unfinished row is due."""
         ends = {row: self._end(row) for row in unfinished}

@@ -92,8 +92,10 @@ class History:
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host: reorder, repeat or drop rows."""
-        self.tokens, self.lengths = self.tokens[rows], self.lengths[rows]  # (R, C) -> (R', C)
-        self.prompt_lengths, self.steps = self.prompt_lengths[rows], self.steps[rows]
+        self.tokens = self.tokens.index_select(0, rows)  # (R, C) -> (R', C)
+        self.lengths = self.lengths.index_select(0, rows)
+        self.prompt_lengths = self.prompt_lengths.index_select(0, rows)
+        self.steps = self.steps.index_select(0, rows)
         self.host_lengths = [self.host_lengths[row] for row in host_rows]
         self.host_prompt_lengths = [self.host_prompt_lengths[row] for row in host_rows]
 

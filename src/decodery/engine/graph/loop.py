@@ -78,7 +78,7 @@ class GraphedSteps:
     def where_due(cls, run: Run, draw: str, host: Host) -> GraphedSteps | None:
         """None where a step must be made without a graph first."""
         rows, history = run._rows, run._history
-        if run._raw is not None or run._vocab is None or not rows.active:
+        if run._raw.known or run._vocab is None or not rows.active:
             return None
         if max(history.host_lengths) >= history.tokens.shape[1]:
             return None
@@ -111,7 +111,7 @@ class GraphedSteps:
             if any(bad) or any(unsure):
                 tokens = self._decided(tokens)
             self._history.count(rows.active)
-            run._scores = None if run._stops.ids_only else as_scores(body.scores)
+            run._scores.set(None if run._stops.ids_only else as_scores(body.scores))
             run._follow(body.told[0].clone() if run._watchers.want_tokens else body.told[0], True, tokens)
         if run.reasons != before:
             body.growing.copy_(rows.mask_of(rows.unfinished))
@@ -119,15 +119,16 @@ class GraphedSteps:
     def _finished_by_hand(self) -> None:
         """The steps that the graph does not hold, the choice, and what comes of it."""
         run, rows, body = self._run, self._run._rows, self._body
-        run._raw = body.logits.clone()
+        raw = body.logits.clone()
+        run._raw.set(raw)
         if self._split:
             scores = body.scores
             for step in self._plan.processors[self._split :]:
                 scores = step(run._view(), scores)
-            run._scores = run._checked(run._raw, scores)
-            strategy = run._strategy
+            scores = run._checked(raw, scores)
+            run._scores.set(scores)
             tokens = checked_tokens(
-                strategy.choose(run._scores, run.rng), run._scores, type(strategy).__name__
+                run._strategy.choose(scores, run.rng), scores, type(run._strategy).__name__
             )
         else:
             tokens = run.pick()
@@ -142,12 +143,13 @@ class GraphedSteps:
         written = body.written.clone()
         history.lengths -= written.long()
         history.steps -= written.long()
-        run._raw = body.logits.clone()
+        raw = body.logits.clone()
+        run._raw.set(raw)
         if self._sampling is not None:
             self._sampling.retreat()
             tokens = torch.where(unsure.bool(), run.pick(), tokens)
         else:
-            run._checked(run._raw, run.process(run._raw))  # names the row, or ends it
+            run._checked(raw, run.process(raw))  # names the row, or ends it
         if run._pads_finished:
             tokens = torch.where(body.growing, tokens, history.pad)
         history.write_on_device(tokens, rows.mask)
@@ -155,7 +157,7 @@ class GraphedSteps:
         body.told[0] = tokens
         if self._sampling is not None:
             self._sampling.observe(torch.where(rows.mask, tokens, -1).unsqueeze(1))  # (R,) -> (R, 1)
-        run._raw = run._scores = None
+        run._forget()
         self._plan.undecided(int(unsure.sum()))
         return cast(list[int], tokens.tolist())
 

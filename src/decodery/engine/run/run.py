@@ -25,20 +25,22 @@ class Run(RunState):
     # -- one step ---------------------------------------------------------------------------------------------
 
     def logits(self) -> Tensor:
-        if self._raw is None:
+        raw = self._raw.get()
+        if raw is None:
             unfinished = self._rows.unfinished
             if not unfinished:
                 raise InvalidInput("every row is finished, so no logits are due", remedy="ask run.done first")
             if self._lockstep:
-                self._raw, active = self._feed.logits(unfinished)
+                raw, active = self._feed.logits(unfinished)
             else:
-                self._raw, active = (
+                raw, active = (
                     self._feed.window(unfinished, [1] * len(self._rows))[:, 0],
                     unfinished,
                 )  # (R, 1, V) -> (R, V)
-            self._vocab = self._raw.shape[-1]
+            self._vocab = raw.shape[-1]
+            self._raw.set(raw)
             self._rows.activate(self._rows.everyone if self._rectangle else active)
-        return self._raw
+        return raw
 
     @torch.no_grad()
     def process(self, values: Tensor) -> Tensor:
@@ -46,19 +48,21 @@ class Run(RunState):
         return self._plan(self._view(), values, self._watchers.step_teller(self._rows.growing_mask))
 
     def scores(self, values: Tensor | None = None) -> Tensor:
-        if self._scores is None or values is not None:
+        scores = self._scores.get()
+        if scores is None or values is not None:
             raw = self.logits()
-            self._scores = self._checked(raw, self.process(raw if values is None else values))
-            self._watchers.scores(as_scores(raw), self._scores, self._rows.growing_mask)
-        return self._scores
+            scores = self._checked(raw, self.process(raw if values is None else values))
+            self._scores.set(scores)
+            self._watchers.scores(as_scores(raw), scores, self._rows.growing_mask)
+        return scores
 
     def pick(self) -> Tensor:
-        if self._scores is None and self._scores_unseen:
+        if not self._scores.known and self._scores_unseen:
             logits = self.logits()  # which rows are due is known with them
             tokens, scores = self._plan.pick(self._view(), logits, self.rng)
             if tokens is not None:
                 return tokens
-            self._scores = self._checked(logits, scores)
+            self._scores.set(self._checked(logits, scores))
         scores = self.scores()
         return checked_tokens(self._strategy.choose(scores, self.rng), scores, type(self._strategy).__name__)
 
@@ -69,9 +73,9 @@ class Run(RunState):
         if self._watchers.want_scores:
             self.scores()
         self._settle()
-        if stop and self._scores is None and not self._stops.ids_only:
+        if stop and not self._scores.known and not self._stops.ids_only:
             # A strategy that ranks candidates itself has no processed scores; the rules are shown the model's.
-            self._scores = as_scores(self.logits())
+            self._scores.set(as_scores(self.logits()))
         if rows is not None:
             chosen: list[bool] = rows.tolist()
             self._rows.activate([row for row in self._rows.active if chosen[row]])
@@ -96,15 +100,15 @@ class Run(RunState):
         self._feed.select(rows, host_rows)
         copies = torch.tensor(earlier_copies(host_rows), device=rows.device)
         self.rng.select(rows, copies, self._history.steps)
-        self._limits = self._limits[rows]
+        self._limits = self._limits.index_select(0, rows)
         self._plan.select(rows, host_rows)
         self._stops.select(rows, host_rows)
         if self._told:
             self._strategy.select(rows)
         self._watchers.select(rows)
         self._rows.select(host_rows)
-        self._raw = None if self._raw is None else self._raw[rows]  # (R, V) -> (R', V)
-        self._scores = None if self._scores is None else self._scores[rows]
+        self._raw.select(rows)
+        self._scores.select(rows)
         self._drafts = None
 
     def rewind(self, counts: Tensor) -> None:
@@ -127,7 +131,7 @@ class Run(RunState):
         for row, count in enumerate(host_counts):
             if count:
                 self._rows.reopen(row, self._history.host_lengths[row])
-        self._raw = self._scores = self._drafts = None
+        self._forget()
 
     # -- several tokens in one forward ------------------------------------------------------------------------
 
@@ -148,7 +152,7 @@ class Run(RunState):
                 )
         if any(host_widths[row] for row in rows):
             self._check_followers("taken back", "rewind")
-        self._raw = self._scores = None
+        self._forget()
         self._drafts = verified(self._history, self._feed, self._plan, self._rows, drafts, host_widths)
         # (K + 1) x (R, V) -> (R, K + 1, V)
         return torch.stack(self._drafts.scores, dim=1)
@@ -173,11 +177,13 @@ class Run(RunState):
             if not rows:
                 break
             self._rows.activate(rows)
-            self._raw = verified.raw[:, min(place, verified.raw.shape[1] - 1)]
-            self._scores = scores = self._checked(self._raw, processed)
-            self._watchers.scores(as_scores(self._raw), scores, self._rows.growing_mask)
+            raw = verified.raw[:, min(place, verified.raw.shape[1] - 1)]
+            self._raw.set(raw)
+            scores = self._checked(raw, processed)
+            self._scores.set(scores)
+            self._watchers.scores(as_scores(raw), scores, self._rows.growing_mask)
             if self._watchers.want_steps:  # nothing was shown of drafts that might not stay
-                self.process(self._raw)
+                self.process(raw)
             self._record(torch.where(last == place, following, tokens[:, place]))
 
     # -- candidates and hypotheses ----------------------------------------------------------------------------
@@ -189,12 +195,14 @@ class Run(RunState):
             lengths_then = [history.host_lengths[row] + 1 for row in host_rows]
             prompts = [history.host_prompt_lengths[row] for row in host_rows]
             return self._stops.of_tokens(tokens.tolist(), lengths_then, prompts)
-        ids = history.with_candidates(rows, tokens)
-        lengths = history.lengths[rows] + 1
+        lengths, prompt_lengths = history.lengths[rows] + 1, history.prompt_lengths[rows]
         host_lengths = [history.host_lengths[row] + 1 for row in host_rows]
-        view = View(ids, lengths, history.prompt_lengths[rows], host_lengths, range(len(host_rows)))
-        raw = self._raw if self._scores is None else self._scores
-        return self._stops.ask_of(view, host_rows, tokens, raw)
+        ids = history.with_candidates(rows, tokens)
+        view = View(ids, lengths, prompt_lengths, host_lengths, range(len(host_rows)))
+        shown = (
+            None if self._stops.ids_only else self._scores.get() if self._scores.known else self._raw.get()
+        )
+        return self._stops.ask_of(view, host_rows, tokens, shown)
 
     def emit(self, prompt: int, tokens: Sequence[int], score: float, reason: str) -> None:
         self.emitted.append(Hypothesis(prompt, tuple(tokens), score, reason))
@@ -204,6 +212,8 @@ class Run(RunState):
     def hidden(self, layers: Sequence[int], newest: int | None = None) -> Tensor:
         self._feed.watch(layers)
         if self._rows.unfinished:
+            if not self._feed.is_open:
+                self._raw.set(None)  # known from a session that is gone, with what its layers gave
             self.logits()
         return self._feed.hidden(newest)
 
@@ -232,7 +242,7 @@ class Run(RunState):
         """Know which rows are due: in lockstep that comes with the logits."""
         if self._lockstep:
             self.logits()
-        elif self._raw is None:
+        elif not self._raw.known:
             self._rows.activate(self._rows.everyone if self._rectangle else self._rows.unfinished)
 
     def _record(self, tokens: Tensor, stop: bool = True) -> None:
@@ -259,7 +269,13 @@ class Run(RunState):
             for row in growing:
                 rows.reasons[row] = reasons[row]
         self._watchers.tokens(tokens, lambda: rows.mask_of(growing), rows.reasons)
-        self._raw = self._scores = self._drafts = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was due is used up."""
+        self._raw.set(None)
+        self._scores.set(None)
+        self._drafts = None
 
     def _why_ended(self, tokens: Tensor, host_tokens: list[int] | None) -> list[str | None]:
         """What the stop rules say of each row, whose newest token (R,) is in the history."""
@@ -267,7 +283,8 @@ class Run(RunState):
         if self._stops.plain:
             newest = tokens.tolist() if host_tokens is None else host_tokens
             return self._stops.of_tokens(newest, history.host_lengths, history.host_prompt_lengths)
-        return self._stops.ask(self._view(), self._no_scores() if self._scores is None else self._scores)
+        shown = self._scores.get()
+        return self._stops.ask(self._view(), self._no_scores() if shown is None else shown)
 
     def _take_back(self, counts: Tensor, host_counts: list[int]) -> None:
         """(R,) int64, and the same on the host: out of the history and the steps."""

@@ -18,6 +18,7 @@ from ..steps.apply import BoundStep, View
 from ..steps.stopping import StopRules
 from .hypotheses import Drafts, Hypothesis
 from .roster import Roster
+from .values import Values
 
 if TYPE_CHECKING:
     from .run import Run
@@ -70,9 +71,8 @@ class RunState:
         # Whoever looks at processed scores must be shown some: then every step is asked.
         self._scores_unseen = stops.ids_only and not (self._watchers.want_scores or self._watchers.want_steps)
         self.emitted: list[Hypothesis] = []
-        self._raw: Tensor | None = None
+        self._raw, self._scores = Values(), Values()
         self._vocab: int | None = None  # how wide the logits are, once some were seen
-        self._scores: Tensor | None = None
         self._drafts: Drafts | None = None
 
     @property

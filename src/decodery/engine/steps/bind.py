@@ -16,6 +16,9 @@ from .apply import BoundStep, PerRow, way
 from .facts import Facts
 from .opaque import Opaque, knows_its_place
 
+NO_MINIMUM_IN_HF = frozenset({"top_h"})
+"""The one filter that transformers' beam sampling does not tell how many tokens to keep."""
+
 
 def bind_steps(
     steps: Sequence[Step], facts: Facts, *, rectangle: bool, min_keep: int = 1, copy: bool = True
@@ -62,7 +65,7 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     spec = step.spec
     kind = way(spec.traits, spec.needs, rectangle)
     values = param_values(step.params)
-    if "min_keep" in values:
+    if "min_keep" in values and not (rectangle and step.qualified in NO_MINIMUM_IN_HF):
         values["min_keep"] = max(values["min_keep"], min_keep)  # type: ignore[call-overload]
     factory = resolve(spec.factory, f"step {name!r}")
     facts = facts.of_step(name)

@@ -55,7 +55,7 @@ class StopRules:
         if self.rules:
             answers = torch.stack([rule(view, scores) for rule in self.rules])  # S x (R,) -> (S, R)
             self._note(answers, reasons)
-        return self._with_context(view, reasons)
+        return self._with_context(view.host_lengths, reasons)
 
     def ask_of(
         self, view: View, rows: Sequence[int], tokens: Tensor, scores: Tensor | None
@@ -71,7 +71,7 @@ class StopRules:
                 shown = scores[torch.tensor(rows, device=scores.device)]  # (R, V) -> (C, V)
             answers = [rule.of_candidates(rows, tokens)(view, shown) for rule in self.rules]
             self._note(torch.stack(answers), reasons)
-        return self._with_context(view, reasons)
+        return self._with_context(view.host_lengths, reasons)
 
     def observe(self, tokens: Tensor, active: Tensor) -> None:
         """(R,) int64, (R,) bool."""
@@ -97,10 +97,10 @@ class StopRules:
                 if stops and reasons[row] is None:
                     reasons[row] = rule.reason
 
-    def _with_context(self, view: View, reasons: list[str | None]) -> list[str | None]:
+    def _with_context(self, lengths: Sequence[int], reasons: list[str | None]) -> list[str | None]:
         if self._context is None:
             return reasons
         return [
             "context" if reason is None and length >= self._context else reason
-            for reason, length in zip(reasons, view.host_lengths, strict=True)
+            for reason, length in zip(reasons, lengths, strict=True)
         ]

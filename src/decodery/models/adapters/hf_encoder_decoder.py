@@ -94,7 +94,8 @@ class HfEncoderDecoder:
         elif proof.difference > proof.allowed:
             self.cached, self.evidence = False, "the decoder's whole text is fed each step"
             self._facts = replace(
-                self._facts, capabilities=Capabilities(select=True, rewind="uniform", rewind_by="crop")
+                self._facts,
+                capabilities=Capabilities(select=True, hidden=True, rewind="uniform", rewind_by="crop"),
             )
             self.warnings = (lied(name, self.cache_argument, proof) + ": it is not used",)
         else:
@@ -118,7 +119,7 @@ class HfEncoderDecoder:
         generation = getattr(module, "generation_config", None)
         sources = [s for s in (generation, config.get_text_config(decoder=True), config) if s is not None]
         rewinds = keeps_everything(self.new_cache())
-        capabilities = Capabilities(select=True, rewind="uniform" if rewinds else "none")
+        capabilities = Capabilities(select=True, hidden=True, rewind="uniform" if rewinds else "none")
         facts = facts_of(model=self.model, options=options, capabilities=capabilities, sources=sources)
         if "max_length" not in options:
             # Beside an own configuration `n_positions` is T5's, whose relative positions have no end.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,6 +33,18 @@ class HfEncoderDecoderSession:
             owner.facts.device,
             owner.width,
         )
+        self._watched: tuple[int, ...] = ()
+        self._hidden: Tensor | None = None
+
+    def watch(self, layers: Sequence[int]) -> None:
+        """Keep the outputs of these layers of the decoder from now on; 0 are the embeddings, -1 is the last one."""
+        self._watched = tuple(layers)
+
+    def hidden(self) -> Tensor:
+        """(L, B, K, H): what the layers watched gave for the columns of the last call."""
+        if self._hidden is None:
+            raise ModelError("no layers were watched", remedy="call watch before the first forward")
+        return self._hidden
 
     def prefill(
         self,
@@ -76,7 +88,12 @@ class HfEncoderDecoderSession:
             self._fed, inputs["use_cache"] = tokens, False
         if self._mask is not None and "attention_mask" in self._owner.call.accepts:
             inputs["attention_mask"] = self._mask
+        if self._watched:
+            inputs["output_hidden_states"] = True
         output: Any = self._forward.run(tokens, inputs)
+        if self._watched:
+            kept = [output.decoder_hidden_states[layer] for layer in self._watched]
+            self._hidden = torch.stack(kept)[:, :, -count:]  # L x (B, T, H) -> (L, B, K, H)
         self._cache = getattr(output, argument, self._cache)
         return self._forward.found_in(output, *tokens.shape)[:, -count:]
 

@@ -63,8 +63,12 @@ Batch batch_of(const Rows& rows, const std::vector<int64_t>& edits) {
     return {reinterpret_cast<const void*>(data), bf16, count, vocab, stride, threads, edits_of(edits)};
 }
 
-Answers answers_of(Address tokens, Address flags) {
-    return {reinterpret_cast<int64_t*>(tokens), reinterpret_cast<uint8_t*>(flags)};
+// The flags of a thread's last call, until Python asks for them: mostly there are none.
+thread_local std::vector<uint8_t> last_flags;
+
+Answers answers_of(const Batch& batch, Address tokens) {
+    last_flags.assign(batch.rows, 0);
+    return {reinterpret_cast<int64_t*>(tokens), last_flags.data()};
 }
 
 // How many rows are flagged.
@@ -78,11 +82,10 @@ NB_MODULE(_native, module) {
     nb::class_<Chain>(module, "Chain")
         .def(nb::init<const Words&, const std::vector<double>&, const std::string&>())
         .def("pick_uniform",
-             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address uniform,
-                Address tokens, Address flags) {
+             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address uniform, Address tokens) {
                  chain.must_cut();
                  const Batch batch = batch_of(rows, edits);
-                 const Answers answers = answers_of(tokens, flags);
+                 const Answers answers = answers_of(batch, tokens);
                  nb::gil_scoped_release free;
                  pick_row(batch, chain.parts, chain.margins, *chain.loops, reinterpret_cast<const double*>(uniform),
                           answers);
@@ -90,10 +93,10 @@ NB_MODULE(_native, module) {
              })
         .def("pick_row",
              [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address keys,
-                Address samples, Address steps, uint32_t purpose, Address tokens, Address flags) {
+                Address samples, Address steps, uint32_t purpose, Address tokens) {
                  chain.must_cut();
                  const Batch batch = batch_of(rows, edits);
-                 const Answers answers = answers_of(tokens, flags);
+                 const Answers answers = answers_of(batch, tokens);
                  nb::gil_scoped_release free;
                  thread_local std::vector<double> uniform;
                  uniform.resize(batch.rows);
@@ -105,24 +108,25 @@ NB_MODULE(_native, module) {
                  return flagged(batch, answers);
              })
         .def("pick_torch",
-             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address state,
-                Address tokens, Address flags) {
+             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address state, Address tokens) {
                  chain.must_cut();
                  const Batch batch = batch_of(rows, edits);
-                 const Answers answers = answers_of(tokens, flags);
+                 const Answers answers = answers_of(batch, tokens);
                  nb::gil_scoped_release free;
                  pick_torch(batch, chain.parts, chain.margins, *chain.loops, reinterpret_cast<uint8_t*>(state),
                             answers);
                  return flagged(batch, answers);
              })
         .def_prop_ro("isa", [](const Chain& chain) { return std::string(chain.loops->name); });
-    module.def("pick_best", [](const Rows& rows, const std::vector<int64_t>& edits, double heat, bool alone,
-                               Address tokens, Address flags) {
+    module.def("pick_best", [](const Rows& rows, const std::vector<int64_t>& edits, double heat, bool alone, Address tokens) {
         const Batch batch = batch_of(rows, edits);
-        const Answers answers = answers_of(tokens, flags);
+        const Answers answers = answers_of(batch, tokens);
         nb::gil_scoped_release free;
         pick_best(batch, loops(), heat, alone, answers);
         return flagged(batch, answers);
+    });
+    module.def("last_flags", [](Address flags) {
+        std::copy(last_flags.begin(), last_flags.end(), reinterpret_cast<uint8_t*>(flags));
     });
     module.def("edit", [](Address scores, int64_t rows, int64_t vocab, const std::vector<int64_t>& numbers) {
         const std::vector<Edit> edits = edits_of(numbers);

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from decodery.contracts.lowering import Map, Mode, Truncation
 from decodery.kernels import certificate
-from decodery.kernels.backends import Chain
+from decodery.kernels.backends import OUTGROWN, Chain
 from decodery.kernels.torch_backend import refuses
 
 from . import _native
-from .one_call import MODES, OneCall, answers, batch, edit_of, outgrown
+from .one_call import MODES, OneCall, batch, edit_of, last_flags
 
 KINDS = ("temperature", "renormalise", "k", "mass", "ratio", "floor", "eta", "sigma", "typical")
 """In the order of the C++ enumeration."""
@@ -44,7 +44,7 @@ class Asked:
     @property
     def outgrown(self) -> Tensor | None:
         """(R,) bool: rows with more candidates than are worth looking at."""
-        return outgrown(self.flags)
+        return None if self.flags is None else self.flags == OUTGROWN
 
 
 class NativeBackend:
@@ -73,26 +73,22 @@ class NativeBackend:
         return Asked(scores, chain)
 
     def draw_row(self, found: Asked, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        tokens, found.flags = answers(len(found.scores))
+        tokens = torch.empty(len(found.scores), dtype=torch.int64)
         self._chain(found.chain).pick_uniform(
-            batch(found.scores),
-            [],
-            uniform.contiguous().data_ptr(),
-            tokens.data_ptr(),
-            found.flags.data_ptr(),
+            batch(found.scores), [], uniform.contiguous().data_ptr(), tokens.data_ptr()
         )
+        found.flags = last_flags(tokens)
         return tokens, found.flags
 
     def draw_torch(
         self, found: Asked, vocab: int, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        tokens, found.flags = answers(len(found.scores))
+        tokens = torch.empty(len(found.scores), dtype=torch.int64)
         generator = torch.default_generator if generator is None else generator
         state = generator.get_state()
-        self._chain(found.chain).pick_torch(
-            batch(found.scores), [], state.data_ptr(), tokens.data_ptr(), found.flags.data_ptr()
-        )
+        self._chain(found.chain).pick_torch(batch(found.scores), [], state.data_ptr(), tokens.data_ptr())
         generator.set_state(state)
+        found.flags = last_flags(tokens)
         return tokens, found.flags
 
     def edit(self, scores: Tensor, ids: Tensor, values: Tensor, mode: Mode) -> None:
@@ -102,8 +98,8 @@ class NativeBackend:
 
     def argmax(self, scores: Tensor) -> Tensor:
         """The smallest id among the best; where a row has none that is finite, `Tensor.argmax` answers."""
-        tokens, flags = answers(len(scores))
-        if _native.pick_best(batch(scores), [], 0.0, False, tokens.data_ptr(), flags.data_ptr()):
+        tokens = torch.empty(len(scores), dtype=torch.int64)
+        if _native.pick_best(batch(scores), [], 0.0, False, tokens.data_ptr()):
             return scores.argmax(-1)
         return tokens
 

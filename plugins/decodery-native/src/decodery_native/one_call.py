@@ -14,8 +14,8 @@ from . import _native
 
 MODES: dict[Mode, int] = {"add": 0, "set": 1, "scale_by_sign": 2}
 """In the order of the C++ enumeration."""
-OUTGROWN = 2
-"""The flag of a row that outgrew the window."""
+_Known = tuple[Tensor, Tensor, tuple[int, ...]]
+"""The ids and values of an edit, and the eight numbers that C++ takes for them."""
 
 
 class OneCall:
@@ -23,6 +23,7 @@ class OneCall:
 
     def __init__(self, modes: Sequence[Mode], chain: Chain, compiled: _native.Chain | None) -> None:
         self._modes, self._chain = [MODES[mode] for mode in modes], compiled
+        self._kept: list[_Known | None] = [None] * len(modes)
         self._heat = 0.0
         for part in chain:
             if isinstance(part, Map):
@@ -31,16 +32,16 @@ class OneCall:
         self._alone = any(isinstance(part, Truncation) and part.kind == "mass" for part in chain)
 
     def best(self, scores: Tensor, touched: Touched) -> tuple[Tensor, Tensor | None]:
-        tokens, flags = answers(scores.shape[0])
+        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
         bad = _native.pick_best(
-            batch(scores), self._edits(touched), self._heat, self._alone, tokens.data_ptr(), flags.data_ptr()
+            batch(scores), self._edits(touched), self._heat, self._alone, tokens.data_ptr()
         )
-        return tokens, flags if bad else None
+        return tokens, last_flags(tokens) if bad else None
 
     def row(
         self, scores: Tensor, touched: Touched, keys: Tensor, samples: Tensor, steps: Tensor, purpose: int
     ) -> tuple[Tensor, Tensor | None]:
-        tokens, flags = answers(scores.shape[0])
+        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
         bad = self._compiled.pick_row(
             batch(scores),
             self._edits(touched),
@@ -49,20 +50,19 @@ class OneCall:
             steps.data_ptr(),
             purpose,
             tokens.data_ptr(),
-            flags.data_ptr(),
         )
-        return tokens, flags if bad else None
+        return tokens, last_flags(tokens) if bad else None
 
     def torch(
         self, scores: Tensor, touched: Touched, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
-        tokens, flags = answers(scores.shape[0])
+        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
         state = generator.get_state()
         bad = self._compiled.pick_torch(
-            batch(scores), self._edits(touched), state.data_ptr(), tokens.data_ptr(), flags.data_ptr()
+            batch(scores), self._edits(touched), state.data_ptr(), tokens.data_ptr()
         )
         if bad:
-            return tokens, flags
+            return tokens, last_flags(tokens)
         generator.set_state(state)
         return tokens, None
 
@@ -74,8 +74,11 @@ class OneCall:
 
     def _edits(self, touched: Touched) -> list[int]:
         numbers: list[int] = []
-        for (ids, values), mode in zip(touched, self._modes, strict=True):
-            numbers += edit_of(ids, values, mode)
+        for place, (ids, values) in enumerate(touched):
+            kept = self._kept[place]
+            if kept is None or kept[0] is not ids or kept[1] is not values:  # most are the last step's own
+                kept = self._kept[place] = (ids, values, edit_of(ids, values, self._modes[place]))
+            numbers += kept[2]
         return numbers
 
 
@@ -103,11 +106,8 @@ def edit_of(ids: Tensor, values: Tensor, mode: int) -> tuple[int, int, int, int,
     )
 
 
-def answers(rows: int) -> tuple[Tensor, Tensor]:
-    """Room for (R,) int64 tokens and (R,) uint8 flags."""
-    return torch.empty(rows, dtype=torch.int64), torch.empty(rows, dtype=torch.uint8)
-
-
-def outgrown(flags: Tensor | None) -> Tensor | None:
-    """(R,) uint8 -> (R,) bool: rows with more candidates than are worth looking at."""
-    return None if flags is None else flags == OUTGROWN
+def last_flags(tokens: Tensor) -> Tensor:
+    """(R,) uint8: what the thread's last call said of these (R,) tokens."""
+    flags = torch.empty(tokens.shape, dtype=torch.uint8)
+    _native.last_flags(flags.data_ptr())
+    return flags

@@ -66,7 +66,10 @@ void by_id(const Row& row, std::vector<int32_t>& places) {
 
 void draw_inverse(const Row& row, double uniform, const Margins& margins, Scratch& scratch, int64_t* token,
                   uint8_t* flag) {
-    row.weights(scratch.weights);
+    // The row generator's draw takes differences in float64, softmax in float32.
+    scratch.weights.resize(row.size());
+    for (int64_t i = 0; i < row.size(); ++i)
+        scratch.weights[i] = std::exp(static_cast<double>(row.values[i]) - static_cast<double>(row.values[0]));
     by_id(row, scratch.places);
     double total = 0, unsure = 0;
     for (const int32_t place : scratch.places) {

@@ -124,7 +124,9 @@ def test_fused_steps_need_one_temporary_as_large_as_the_scores(monkeypatch: pyte
                 del fresh  # or the next one's memory would be this one's
                 most, size = peak(seen), rows * vocab * 4
                 assert most < 1.3 * size + vocab * 8  # and one row of random numbers
-                assert chain is not CHAIN or most >= size, "edits need a copy: was nothing measured?"
+                # In torch edits need a copy: was nothing measured? In C++ they lie beside the row.
+                assert "native" in backend or chain is not CHAIN or most >= size
+                assert "native" not in backend or most < vocab * 4
 
 
 def peak(seen: Any) -> int:

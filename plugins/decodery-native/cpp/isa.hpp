@@ -15,15 +15,27 @@ struct Sums {
     double second;    // sum of d * d over them
 };
 
+enum class Want { mass, entropy, spread };  // of Sums: mass; mass and moment; the others
+
+template <typename T>
+struct LoopsOf {
+    // Greatest value of each block of kBlock (the last may be short); returns whether there is a NaN.
+    bool (*maxima)(const T* values, int64_t count, float* maxima);
+    // The places of at least `threshold`, ascending, looked for in blocks that have one; -1 where there are more than
+    // `most`. `places` has room for most + kBlock.
+    int64_t (*collect)(const T* values, int64_t count, const float* maxima, float threshold, int64_t most,
+                       int32_t* places);
+    void (*sums)(const T* values, int64_t count, float best, float scale, Want want, Sums* sums);
+};
+
 struct Loops {
     const char* name;
-    // Greatest value of each block of kBlock (the last may be short); returns whether there is a NaN.
-    bool (*maxima_f32)(const float* values, int64_t count, float* maxima);
-    bool (*maxima_bf16)(const uint16_t* values, int64_t count, float* maxima);
-    // Sums over a row; `spread` asks for count, first and second, otherwise mass and moment.
-    void (*sums_f32)(const float* values, int64_t count, float best, float scale, bool spread, Sums* sums);
-    void (*sums_bf16)(const uint16_t* values, int64_t count, float best, float scale, bool spread, Sums* sums);
-    // One refill of a Mersenne Twister's 624 words.
+    LoopsOf<float> f32;
+    LoopsOf<uint16_t> bf16;
+    // How many of these values are at least `threshold`.
+    int64_t (*reaching)(const float* values, int64_t count, float threshold);
+    // One refill of a Mersenne Twister's 624 words, which lie at a cache line's begin and have room
+    // for 16 more behind them.
     void (*twist)(uint32_t* state);
 };
 

@@ -4,9 +4,11 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <tuple>
 
+#include "philox.hpp"
 #include "pick.hpp"
 
 namespace nb = nanobind;
@@ -42,12 +44,36 @@ struct Chain {
     }
 };
 
-Batch batch_of(Address data, bool bf16, int64_t rows, int64_t vocab, int64_t stride, int threads) {
-    return {reinterpret_cast<const void*>(data), bf16, rows, vocab, stride, threads};
+// Eight numbers an edit: addresses and strides as in `Edit`, and its mode.
+std::vector<Edit> edits_of(const std::vector<int64_t>& numbers) {
+    if (numbers.size() % 8) throw std::invalid_argument("eight numbers an edit");
+    std::vector<Edit> edits;
+    for (size_t i = 0; i < numbers.size(); i += 8) {
+        const int64_t* const n = numbers.data() + i;
+        edits.push_back({reinterpret_cast<const int64_t*>(n[0]), n[1], n[2], n[3],
+                         reinterpret_cast<const float*>(n[4]), n[5], n[6], static_cast<Mode>(n[7])});
+    }
+    return edits;
 }
 
-Answers answers_of(Address tokens, Address flags) {
-    return {reinterpret_cast<int64_t*>(tokens), reinterpret_cast<uint8_t*>(flags)};
+using Rows = std::tuple<Address, bool, int64_t, int64_t, int64_t, int>;  // as in `Batch`
+
+Batch batch_of(const Rows& rows, const std::vector<int64_t>& edits) {
+    const auto& [data, bf16, count, vocab, stride, threads] = rows;
+    return {reinterpret_cast<const void*>(data), bf16, count, vocab, stride, threads, edits_of(edits)};
+}
+
+// The flags of a thread's last call, until Python asks for them: mostly there are none.
+thread_local std::vector<uint8_t> last_flags;
+
+Answers answers_of(const Batch& batch, Address tokens) {
+    last_flags.assign(batch.rows, 0);
+    return {reinterpret_cast<int64_t*>(tokens), last_flags.data()};
+}
+
+// How many rows are flagged.
+int64_t flagged(const Batch& batch, const Answers& answers) {
+    return std::count_if(answers.flags, answers.flags + batch.rows, [](uint8_t flag) { return flag != 0; });
 }
 
 }  // namespace
@@ -55,34 +81,60 @@ Answers answers_of(Address tokens, Address flags) {
 NB_MODULE(_native, module) {
     nb::class_<Chain>(module, "Chain")
         .def(nb::init<const Words&, const std::vector<double>&, const std::string&>())
-        .def("pick_row",
-             [](const Chain& chain, Address data, bool bf16, int64_t rows, int64_t vocab, int64_t stride, int threads,
-                Address uniform, Address tokens, Address flags) {
+        .def("pick_uniform",
+             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address uniform, Address tokens) {
                  chain.must_cut();
+                 const Batch batch = batch_of(rows, edits);
+                 const Answers answers = answers_of(batch, tokens);
                  nb::gil_scoped_release free;
-                 pick_row(batch_of(data, bf16, rows, vocab, stride, threads), chain.parts, chain.margins, *chain.loops,
-                          reinterpret_cast<const double*>(uniform), answers_of(tokens, flags));
+                 pick_row(batch, chain.parts, chain.margins, *chain.loops, reinterpret_cast<const double*>(uniform),
+                          answers);
+                 return flagged(batch, answers);
+             })
+        .def("pick_row",
+             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address keys,
+                Address samples, Address steps, uint32_t purpose, Address tokens) {
+                 chain.must_cut();
+                 const Batch batch = batch_of(rows, edits);
+                 const Answers answers = answers_of(batch, tokens);
+                 nb::gil_scoped_release free;
+                 thread_local std::vector<double> uniform;
+                 uniform.resize(batch.rows);
+                 for (int64_t row = 0; row < batch.rows; ++row)
+                     uniform[row] = uniform_of(reinterpret_cast<const int64_t*>(keys)[row],
+                                               reinterpret_cast<const int64_t*>(samples)[row],
+                                               reinterpret_cast<const int64_t*>(steps)[row], purpose);
+                 pick_row(batch, chain.parts, chain.margins, *chain.loops, uniform.data(), answers);
+                 return flagged(batch, answers);
              })
         .def("pick_torch",
-             [](const Chain& chain, Address data, bool bf16, int64_t rows, int64_t vocab, int64_t stride, int threads,
-                Address state, Address tokens, Address flags) {
+             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address state, Address tokens) {
                  chain.must_cut();
+                 const Batch batch = batch_of(rows, edits);
+                 const Answers answers = answers_of(batch, tokens);
                  nb::gil_scoped_release free;
-                 pick_torch(batch_of(data, bf16, rows, vocab, stride, threads), chain.parts, chain.margins,
-                            *chain.loops, reinterpret_cast<uint8_t*>(state), answers_of(tokens, flags));
+                 pick_torch(batch, chain.parts, chain.margins, *chain.loops, reinterpret_cast<uint8_t*>(state),
+                            answers);
+                 return flagged(batch, answers);
              })
         .def_prop_ro("isa", [](const Chain& chain) { return std::string(chain.loops->name); });
-    module.def("pick_best", [](Address data, bool bf16, int64_t rows, int64_t vocab, int64_t stride, int threads,
-                               Address tokens, Address flags) {
+    module.def("pick_best", [](const Rows& rows, const std::vector<int64_t>& edits, double heat, bool alone, Address tokens) {
+        const Batch batch = batch_of(rows, edits);
+        const Answers answers = answers_of(batch, tokens);
         nb::gil_scoped_release free;
-        pick_best(batch_of(data, bf16, rows, vocab, stride, threads), loops(), answers_of(tokens, flags));
+        pick_best(batch, loops(), heat, alone, answers);
+        return flagged(batch, answers);
     });
-    module.def("edit", [](Address scores, int64_t rows, int64_t vocab, Address ids, int64_t id_rows, int64_t count,
-                          Address values, int64_t value_rows, int64_t value_columns, int mode) {
+    module.def("last_flags", [](Address flags) {
+        std::copy(last_flags.begin(), last_flags.end(), reinterpret_cast<uint8_t*>(flags));
+    });
+    module.def("edit", [](Address scores, int64_t rows, int64_t vocab, const std::vector<int64_t>& numbers) {
+        const std::vector<Edit> edits = edits_of(numbers);
         nb::gil_scoped_release free;
         thread_local std::vector<float> old;
-        edit(reinterpret_cast<float*>(scores), rows, vocab, reinterpret_cast<const int64_t*>(ids), id_rows, count,
-             reinterpret_cast<const float*>(values), value_rows, value_columns, mode, old);
+        for (const Edit& part : edits)
+            for (int64_t row = 0; row < rows; ++row)
+                edit(reinterpret_cast<float*>(scores) + row * vocab, vocab, part, row, old);
     });
     module.def("uniforms", [](Address state, Address places, int64_t count, int64_t draws, Address out) {
         Twister twister(reinterpret_cast<uint8_t*>(state), loops());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <thread>
@@ -10,9 +11,34 @@ namespace decodery {
 
 namespace {
 
-Scores row_of(const Batch& batch, int64_t row) {
+// Beyond one edit to so many scores a copy of the row costs less than a table of them.
+constexpr int64_t kSparse = 32;
+// How near to the best a score may round to it, relative to its size and to the temperature; twice what a float32
+// quotient can be off. More than kMany so near: the reference may look at them.
+constexpr double kNear = 8e-6;
+constexpr int64_t kMany = 256;
+
+// One row with its edits: beside it where they are few, in a copy where they are many or `dense` asks for one.
+Scores row_of(const Batch& batch, int64_t row, bool dense, Scratch& scratch) {
     const int64_t size = batch.bf16 ? 2 : 4;
-    return {static_cast<const char*>(batch.data) + row * batch.stride * size, batch.bf16, batch.vocab};
+    Scores scores{static_cast<const char*>(batch.data) + row * batch.stride * size, batch.bf16, batch.vocab, nullptr};
+    int64_t touched = 0;
+    for (const Edit& part : batch.edits) touched += part.count;
+    if (!touched) return scores;
+    if (!dense && touched <= batch.vocab / kSparse) {
+        scratch.patch.clear(touched);
+        for (const Edit& part : batch.edits)
+            scratch.patch.apply(part, row, batch.vocab, [&](int32_t id) { return scores.given(id); });
+        scores.patch = &scratch.patch;
+        return scores;
+    }
+    scratch.dense.resize(batch.vocab);
+    if (batch.bf16)
+        for (int64_t i = 0; i < batch.vocab; ++i) scratch.dense[i] = scores.given(i);
+    else
+        std::memcpy(scratch.dense.data(), scores.data, batch.vocab * sizeof(float));
+    for (const Edit& part : batch.edits) edit(scratch.dense.data(), batch.vocab, part, row, scratch.order);
+    return {scratch.dense.data(), false, batch.vocab, nullptr};
 }
 
 // work(row, scratch) for every row, spread over threads where there are enough.
@@ -40,7 +66,10 @@ void by_id(const Row& row, std::vector<int32_t>& places) {
 
 void draw_inverse(const Row& row, double uniform, const Margins& margins, Scratch& scratch, int64_t* token,
                   uint8_t* flag) {
-    row.weights(scratch.weights);
+    // The row generator's draw takes differences in float64, softmax in float32.
+    scratch.weights.resize(row.size());
+    for (int64_t i = 0; i < row.size(); ++i)
+        scratch.weights[i] = std::exp(static_cast<double>(row.values[i]) - static_cast<double>(row.values[0]));
     by_id(row, scratch.places);
     double total = 0, unsure = 0;
     for (const int32_t place : scratch.places) {
@@ -83,9 +112,10 @@ void draw_race(const Row& row, const std::vector<double>& quotients, const Margi
 
 void pick_row(const Batch& batch, const std::vector<Part>& chain, const Margins& margins, const Loops& loops,
               const double* uniform, const Answers& answers) {
+    const bool dense = sums_up(chain);
     for_rows(batch, [&](int64_t r, Scratch& scratch) {
-        thread_local Row row;
-        run_chain(row_of(batch, r), chain, loops, margins, scratch, row);
+        Row& row = scratch.row;
+        run_chain(row_of(batch, r, dense, scratch), chain, loops, margins, scratch, row);
         answers.flags[r] = flag_of(row);
         answers.tokens[r] = 0;
         if (!answers.flags[r]) draw_inverse(row, uniform[r], margins, scratch, answers.tokens + r, answers.flags + r);
@@ -94,11 +124,12 @@ void pick_row(const Batch& batch, const std::vector<Part>& chain, const Margins&
 
 void pick_torch(const Batch& batch, const std::vector<Part>& chain, const Margins& margins, const Loops& loops,
                 uint8_t* state, const Answers& answers) {
+    const bool dense = sums_up(chain);
     thread_local std::vector<Row> rows;
     if (static_cast<int64_t>(rows.size()) < batch.rows) rows.resize(batch.rows);
     Row* const found = rows.data();
     for_rows(batch, [&](int64_t r, Scratch& scratch) {
-        run_chain(row_of(batch, r), chain, loops, margins, scratch, found[r]);
+        run_chain(row_of(batch, r, dense, scratch), chain, loops, margins, scratch, found[r]);
     });
     // The numbers come one after another: no thread can be ahead of them.
     Twister twister(state, loops);
@@ -129,40 +160,38 @@ void pick_torch(const Batch& batch, const std::vector<Part>& chain, const Margin
     twister.store();
 }
 
-void pick_best(const Batch& batch, const Loops& loops, const Answers& answers) {
+void pick_best(const Batch& batch, const Loops& loops, double heat, bool alone, const Answers& answers) {
     for_rows(batch, [&](int64_t r, Scratch& scratch) {
-        const Scores scores = row_of(batch, r);
-        scratch.maxima.resize((scores.count + kBlock - 1) / kBlock);
-        const bool nan = batch.bf16 ? loops.maxima_bf16(static_cast<const uint16_t*>(scores.data), scores.count,
-                                                        scratch.maxima.data())
-                                    : loops.maxima_f32(static_cast<const float*>(scores.data), scores.count,
-                                                       scratch.maxima.data());
-        const auto best = std::max_element(scratch.maxima.begin(), scratch.maxima.end());
-        int64_t at = (best - scratch.maxima.begin()) * kBlock;
-        const int64_t end = std::min(scores.count, at + kBlock);
-        while (at + 1 < end && !(scores.at(at) == *best)) ++at;
+        const Scores scores = row_of(batch, r, false, scratch);
+        const bool nan = find_maxima(scores, loops, scratch);
+        const auto top = std::max_element(scratch.maxima.begin(), scratch.maxima.end());
+        const double best = *top;
+        answers.tokens[r] = 0;
+        answers.flags[r] = nan || !std::isfinite(best);
+        if (answers.flags[r]) return;
+        int64_t at = (top - scratch.maxima.begin()) * kBlock;
+        while (!(scores.at(at) == *top)) ++at;
         answers.tokens[r] = at;
-        answers.flags[r] = nan || !std::isfinite(*best);
+        if (heat == 0 && !alone) return;
+        const double near = heat == 0 ? best : best - kNear * (heat + std::abs(best));
+        Row& row = scratch.row;
+        if (!collect(scores, loops, static_cast<float>(near), kMany, scratch, row)) {
+            answers.flags[r] = 1;
+            return;
+        }
+        for (const float value : row.values)
+            if (value != row.values[0] || (alone && row.size() > 1)) answers.flags[r] = 1;
     });
 }
 
-void edit(float* scores, int64_t rows, int64_t vocab, const int64_t* ids, int64_t id_rows, int64_t count,
-          const float* values, int64_t value_rows, int64_t value_columns, int mode, std::vector<float>& old) {
-    old.resize(count);
-    for (int64_t r = 0; r < rows; ++r) {
-        float* const row = scores + r * vocab;
-        const int64_t* const touched = ids + (id_rows == 1 ? 0 : r) * count;
-        const float* const number = values + (value_rows == 1 ? 0 : r) * value_columns;
-        auto inside = [&](int64_t i) { return touched[i] >= 0 && touched[i] < vocab; };
-        auto value = [&](int64_t i) { return number[value_columns == 1 ? 0 : i]; };
-        // An id may occur again, with an equal value: every edit is of what stood there before.
-        for (int64_t i = 0; i < count; ++i) old[i] = inside(i) ? row[touched[i]] : 0.0f;
-        for (int64_t i = 0; i < count; ++i) {
-            if (!inside(i)) continue;
-            const float before = old[i], by = value(i);
-            row[touched[i]] = mode == 1 ? by : mode == 0 ? before + by : before < 0 ? before * by : before / by;
-        }
-    }
+void edit(float* row, int64_t vocab, const Edit& edit, int64_t place, std::vector<float>& old) {
+    auto id = [&](int64_t i) { return edit.id(place, i); };
+    auto inside = [&](int64_t i) { return id(i) >= 0 && id(i) < vocab; };
+    old.resize(edit.count);
+    // An id may occur again, with an equal value: every edit is of what stood there before.
+    for (int64_t i = 0; i < edit.count; ++i) old[i] = inside(i) ? row[id(i)] : 0.0f;
+    for (int64_t i = 0; i < edit.count; ++i)
+        if (inside(i)) row[id(i)] = edited(old[i], edit.value(place, i), edit.mode);
 }
 
 }  // namespace decodery

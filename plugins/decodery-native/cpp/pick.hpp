@@ -1,4 +1,4 @@
-// Tokens of many rows at once: candidates, cuts and the draw.
+// Tokens of many rows at once: edits, candidates, cuts and the draw.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -13,6 +13,7 @@ struct Batch {
     bool bf16;
     int64_t rows, vocab, stride;
     int threads;
+    std::vector<Edit> edits;  // in order, before everything else; the rows themselves stay as they are
 };
 
 // Where the answers go: (R,) each. A flag of 1 asks for the reference; 2 says as well that the row was too flat.
@@ -29,12 +30,12 @@ void pick_row(const Batch& batch, const std::vector<Part>& chain, const Margins&
 void pick_torch(const Batch& batch, const std::vector<Part>& chain, const Margins& margins, const Loops& loops,
                 uint8_t* state, const Answers& answers);
 
-// The smallest id among the best; a flag of 1 where the best is not a number or not finite.
-void pick_best(const Batch& batch, const Loops& loops, const Answers& answers);
+// The smallest id among the best; a flag of 1 where the best is not a number or not finite. `heat` is the product of
+// the temperatures that the reference divides by (0: none): what comes so near that it may round to the best is
+// flagged. `alone` flags a best token that is not the only one.
+void pick_best(const Batch& batch, const Loops& loops, double heat, bool alone, const Answers& answers);
 
-// In place on float32 rows. ids (1 or R, E), values (1 or R, 1 or E); ids outside the vocabulary are skipped.
-// mode: 0 add, 1 set, 2 scale by sign.
-void edit(float* scores, int64_t rows, int64_t vocab, const int64_t* ids, int64_t id_rows, int64_t count,
-          const float* values, int64_t value_rows, int64_t value_columns, int mode, std::vector<float>& old);
+// In place on one float32 row; `old` is scratch.
+void edit(float* row, int64_t vocab, const Edit& edit, int64_t place, std::vector<float>& old);
 
 }  // namespace decodery

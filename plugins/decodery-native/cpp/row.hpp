@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "isa.hpp"
+#include "patch.hpp"
 
 namespace decodery {
 
@@ -15,12 +16,25 @@ struct Part {
     int64_t min_keep;
 };
 
+// A row as the model gave it, and what edits made of some of its scores (null: of none).
 struct Scores {
     const void* data;
     bool bf16;
     int64_t count;
-    float at(int64_t i) const {
+    const Patch* patch;
+
+    float given(int64_t i) const {
         return bf16 ? from_bf16(static_cast<const uint16_t*>(data)[i]) : static_cast<const float*>(data)[i];
+    }
+    float at(int64_t i) const {
+        float value;
+        return patch && patch->find(static_cast<int32_t>(i), &value) ? value : given(i);
+    }
+    // work(loops, values) in the type of the scores.
+    template <typename Work>
+    auto typed(const Loops& loops, Work work) const {
+        return bf16 ? work(loops.bf16, static_cast<const uint16_t*>(data))
+                    : work(loops.f32, static_cast<const float*>(data));
     }
 };
 
@@ -45,11 +59,13 @@ struct Row {
 
 // Buffers that are used again for every row of a thread.
 struct Scratch {
-    std::vector<float> maxima, order;
+    std::vector<float> maxima, order, dense;
     std::vector<uint64_t> keys;
     std::vector<double> weights, distance;
-    std::vector<int32_t> places;
+    std::vector<int32_t> places, found;
     std::vector<uint8_t> kept;
+    Patch patch;
+    Row row;
 };
 
 // What is known of the whole row.
@@ -59,6 +75,7 @@ struct Whole {
     float best = 0;         // as it is in the row
     double temperature = 1;  // product of the temperatures so far
     bool complete = false;  // the candidates are all that is left of it
+    bool moment = false;    // some rule asks for the entropy
     bool have_mass = false, have_spread = false;
     Sums sums{};
     Sums spread{};
@@ -68,8 +85,18 @@ struct Whole {
     double deviation();
 };
 
+// Fills scratch.maxima, one for each block of the row, edits included; returns whether the row has a NaN.
+bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch);
+
+// A value that at least `rank` values are no less than (1 is the greatest), through the maxima of the blocks; -inf
+// where the row is shorter.
+float ranked(const Scores& scores, const Loops& loops, Scratch& scratch, int64_t rank);
+
 // Everything of at least `threshold`, sorted: value descending, id ascending. False where that is more than `most`.
-bool collect(const Scores& scores, float threshold, int64_t most, Scratch& scratch, Row& row);
+bool collect(const Scores& scores, const Loops& loops, float threshold, int64_t most, Scratch& scratch, Row& row);
+
+// Whether the chain asks for a sum over the whole row; those do not know edits.
+bool sums_up(const std::vector<Part>& chain);
 
 // The chain, whose first truncation needs `whole`. Fills `row`.
 void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops& loops, const Margins& margins,

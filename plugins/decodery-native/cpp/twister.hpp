@@ -24,7 +24,7 @@ class Twister {
 
     uint8_t* bytes_;
     const Loops& loops_;
-    uint32_t words_[624];
+    alignas(64) uint32_t words_[640];  // 624, and room for what a refill writes
     int64_t next_;  // the first unused word, 624 where a refill is due
 };
 

@@ -144,6 +144,7 @@ class RowRng:
             tuple[Tensor, Tensor, Tensor]
         ] = []  # rows, copies, steps of selects to be caught up on
         self._owner = f"{owner}/" if owner else ""
+        self._draw = purpose_id(f"{self._owner}draw")
         self._forks = torch.zeros_like(samples)  # how many copies of each row were made
         self._host_rows: list[tuple[int, int]] | None = None  # (key, sample) of each row
 
@@ -169,6 +170,12 @@ class RowRng:
         if self._host_rows is None:
             self._host_rows = list(zip(self.row_keys.tolist(), self.samples.tolist(), strict=True))
         return uniform_on_host(self._host_rows, self.steps.tolist(), "draw")
+
+    def counters(self) -> tuple[Tensor, Tensor, Tensor, int]:
+        """What `uniform()` is a function of: keys, samples, steps, (R,) int64 each, and the purpose's number."""
+        if self._waiting:
+            self._catch_up()
+        return self._row_keys, self._samples, self.steps, self._draw
 
     def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return inverse_cdf(scores, self.uniform(purpose, ahead))

@@ -11,6 +11,10 @@ from torch import Tensor
 from ..contracts.lowering import Map, Truncation
 
 Chain = Sequence[Map | Truncation]
+Touched = Sequence[tuple[Tensor, Tensor]]
+"""What each edit touches now: ids (R, E) or (1, E) int64, values that fit them, float32; see `EditSource.edits`."""
+OUTGROWN = 2
+"""The flag of `OneCall` for a row that is too flat for candidates."""
 
 
 class Found(Protocol):
@@ -23,8 +27,8 @@ class Found(Protocol):
 
 
 class Backend(Protocol):
-    """What a `KernelSpec`'s factory returns. `truncate` and `draw_row`, `draw_torch` are all that is asked; `edit` and
-    `argmax` may be left out, shared torch code stands in.
+    """What a `KernelSpec`'s factory returns. `truncate` and `draw_row`, `draw_torch` are all that is asked; the others
+    may be left out, shared torch code stands in.
 
     A flag asks for the reference: rounding could decide, the window was outgrown, or the row has a best score that is
     not finite.
@@ -62,6 +66,32 @@ class Backend(Protocol):
 
     # def edit(self, scores: Tensor, ids: Tensor, values: Tensor, mode: Mode) -> None: in place, as `edits.edit`
     # def argmax(self, scores: Tensor) -> Tensor: (R, V) -> (R,), the smallest id among equals
+    # def one_call(self, modes: Sequence[Mode], chain: Chain, greedy: bool) -> OneCall | None
+
+
+class OneCall(Protocol):
+    """Edits, chain and choice of one plan without a copy of the scores: (R, V) of a dtype in the backend's `dtypes`,
+    whose last dimension is dense, stay as they are.
+
+    Each answers tokens (R,) int64, and flags (R,) uint8 as `Backend`'s, or None where no row is flagged; `OUTGROWN`
+    says why a row is. Several threads may call at once.
+    """
+
+    def best(self, scores: Tensor, touched: Touched) -> tuple[Tensor, Tensor | None]:
+        """The best token, the smallest id among equals, for a plan that was asked for greedily."""
+        ...
+
+    def row(
+        self, scores: Tensor, touched: Touched, keys: Tensor, samples: Tensor, steps: Tensor, purpose: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """The row generator's draw. keys, samples, steps (R,) int64, as `engine.rng.uniform` takes them."""
+        ...
+
+    def torch(
+        self, scores: Tensor, touched: Touched, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """torch.multinomial's draw. Where a row is flagged the generator has not moved."""
+        ...
 
 
 @runtime_checkable

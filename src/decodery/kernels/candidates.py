@@ -77,21 +77,23 @@ def best_of(scores: Tensor, window: int) -> Candidates:
     if window >= vocab or blocks < 2 * window:
         values, ids = scores.topk(min(window, vocab), dim=-1)  # (R, V) -> (R, K)
         return Candidates(values, ids, None, flagged, whole=window >= vocab)
-    body = torch.unflatten(scores[:, : blocks * block], 1, (blocks, block))  # (R, V) -> (R, N, b)
+    whole = vocab == blocks * block
+    cropped = scores if whole else scores[:, : blocks * block]
+    body = torch.unflatten(cropped, 1, (blocks, block))  # (R, V) -> (R, N, b)
     chosen = body.amax(-1).topk(window, dim=-1).indices  # (R, N, b) -> (R, N) -> (R, K)
     if rows == 1:
         inside = body[0].index_select(0, chosen[0])  # (N, b) -> (K, b)
-    elif vocab == blocks * block:
+    elif whole:
         first = torch.arange(0, rows * blocks, blocks, device=scores.device).unsqueeze(1)  # (R,) -> (R, 1)
         inside = scores.view(rows * blocks, block).index_select(0, (chosen + first).view(-1))
     else:
         inside = torch.cat([row.index_select(0, places) for row, places in zip(body, chosen, strict=True)])
     inside = inside.view(rows, -1)  # (R x K, b) -> (R, K x b)
-    if vocab > blocks * block:
+    if not whole:
         inside = torch.cat((inside, scores[:, blocks * block :]), dim=1)  # the tail belongs to no block
     values, places = inside.topk(window, dim=-1)  # -> (R, K)
-    if vocab == blocks * block:
-        ids = chosen.gather(-1, places // block) * block + places % block
+    if whole:
+        ids = chosen.gather(-1, places // block).mul_(block).add_(places % block)
     else:
         in_body = places < window * block
         ids = chosen.gather(-1, (places // block).clamp_(max=window - 1)) * block + places % block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 
@@ -35,7 +36,9 @@ class SeenTokens:
         self._padding: list[int] | None = None if seen.padding is None else seen.padding.tolist()
         self._rows: list[_Row] = []
         self._bounds = (0, 0)  # the least and the greatest id that ever came
-        self._buffer = torch.empty(0, 0, dtype=torch.int64)
+        self._buffer: Tensor
+        self._touched: Tensor  # of the buffer, what is in use
+        self._store(array("q"), 0)
         self._widths: list[int] = []
         self._values = torch.tensor([[seen.value]])
 
@@ -67,8 +70,11 @@ class SeenTokens:
         self._rows = chosen
         self._prompts = [self._prompts[place] for place in places]
         self._padding = None if self._padding is None else [self._padding[place] for place in places]
-        self._buffer = self._buffer[rows]  # (R, C) -> (R', C)
+        slots, size = array("q"), self._capacity
+        for place in places:
+            slots += self._slots[place * size : (place + 1) * size]
         self._widths = [self._widths[place] for place in places]
+        self._store(slots, size)
 
     def rewind(self, counts: Tensor) -> None:
         if self.seen.scope == "prompt":
@@ -82,11 +88,13 @@ class SeenTokens:
                     # Its first occurrence goes, which is the latest of all first occurrences.
                     del row.counts[token]
                     self._widths[place] -= 1
-                    self._buffer[place, self._widths[place]] = -1
+                    self._slots[place * self._capacity + self._widths[place]] = -1
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         width = max(self._widths, default=0)
-        touched = self._buffer[:, :width]
+        if self._touched.shape[1] != width:
+            self._touched = self._buffer[:, :width]  # (R, C) -> (R, W)
+        touched = self._touched
         if not self.seen.times:
             return touched, self._values
         counts = torch.zeros(touched.shape)
@@ -113,16 +121,31 @@ class SeenTokens:
         came = [token for row in self._rows for token in row.counts]
         self._bounds = (min(came, default=0), max(came, default=0))
         capacity = 2 * max(self._widths, default=0) + 64
-        self._buffer = torch.full((len(self._rows), capacity), -1, dtype=torch.int64)
-        for place, row in enumerate(self._rows):
-            if row.counts:
-                self._buffer[place, : self._widths[place]] = torch.tensor(list(row.counts))
+        slots = array("q")
+        for row in self._rows:
+            slots.extend(row.counts)
+            slots.extend([-1] * (capacity - len(row.counts)))
+        self._store(slots, capacity)
 
     def _put(self, place: int, token: int) -> None:
-        if self._widths[place] == self._buffer.shape[1]:
-            self._buffer = torch.nn.functional.pad(self._buffer, (0, self._buffer.shape[1]), value=-1)
-        self._buffer[place, self._widths[place]] = token
+        if self._widths[place] == self._capacity:
+            size, more = self._capacity, array("q", [-1]) * self._capacity
+            slots = array("q")
+            for begin in range(0, len(self._slots), size):
+                slots += self._slots[begin : begin + size] + more
+            self._store(slots, 2 * size)
+        self._slots[place * self._capacity + self._widths[place]] = token
         self._widths[place] += 1
+
+    def _store(self, slots: array[int], capacity: int) -> None:
+        """Each row's distinct tokens, -1 behind them: numbers that Python writes one by one and torch reads."""
+        self._slots, self._capacity = slots, capacity
+        self._buffer = (
+            torch.frombuffer(slots, dtype=torch.int64).view(-1, capacity)  # (R x C,) -> (R, C)
+            if slots
+            else torch.empty(0, 0, dtype=torch.int64)
+        )
+        self._touched = self._buffer[:, :0]
 
 
 class NewestTokens:

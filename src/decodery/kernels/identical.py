@@ -31,12 +31,17 @@ def exponentials_at(generator: torch.Generator | None, vocab: int, ids: Tensor) 
                 for row in ids
             ]
         )
+    return uniforms_at(generator, vocab, ids).neg_().log1p_().neg_().float()
+
+
+def uniforms_at(generator: torch.Generator | None, vocab: int, ids: Tensor) -> Tensor:
+    """The u behind `exponentials_at`, (R, K) int64 -> (R, K) float64, where torch draws as expected."""
     row_of_u = torch.empty(vocab, dtype=torch.float64)
     u = torch.empty(ids.shape, dtype=torch.float64)
     for place, row in enumerate(ids):
         torch.rand(vocab, dtype=torch.float64, generator=generator, out=row_of_u)
         torch.gather(row_of_u, 0, row, out=u[place])
-    return u.neg_().log1p_().neg_().float()
+    return u
 
 
 def dense_draw(scores: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..contracts.lowering import Map, Truncation
-from . import identical, mass, survivors
+from . import alone, identical, mass, survivors
 from .backends import Chain
 from .candidates import Candidates, best_of
 from .rules import column, truncate
@@ -57,6 +57,8 @@ class TorchBackend:
     def draw_torch(
         self, found: Candidates, vocab: int, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
+        if found.unsure is None and len(found.ids) == 1 and identical.holds():
+            return alone.race(found, identical.uniforms_at(generator, vocab, found.ids))
         return survivors.race(found, identical.exponentials_at(generator, vocab, found.ids))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,14 +11,14 @@ from torch import Tensor
 
 from decodery.contracts.lowering import Map, Mode, Truncation
 from decodery.kernels import certificate
-from decodery.kernels.backends import Chain
+from decodery.kernels.backends import OUTGROWN, Chain
 from decodery.kernels.torch_backend import refuses
 
 from . import _native
+from .one_call import MODES, OneCall, batch, edit_of, last_flags
 
 KINDS = ("temperature", "renormalise", "k", "mass", "ratio", "floor", "eta", "sigma", "typical")
 """In the order of the C++ enumeration."""
-MODES: dict[Mode, int] = {"add": 0, "set": 1, "scale_by_sign": 2}
 MARGINS = [
     certificate.RACE,
     certificate.MASS,
@@ -28,8 +29,6 @@ MARGINS = [
     certificate.WEIGHT,
     certificate.LOOSE,
 ]
-OUTGROWN = 2
-"""The flag of a row that outgrew the window."""
 WIDEST = 2048
 """The greatest k: beyond it the row is as good as whole."""
 
@@ -74,52 +73,53 @@ class NativeBackend:
         return Asked(scores, chain)
 
     def draw_row(self, found: Asked, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        tokens, flags = _answers(len(found.scores))
-        self._chain(found.chain).pick_row(
-            *_batch(found.scores), uniform.contiguous().data_ptr(), tokens.data_ptr(), flags.data_ptr()
+        tokens = torch.empty(len(found.scores), dtype=torch.int64)
+        self._chain(found.chain).pick_uniform(
+            batch(found.scores), [], uniform.contiguous().data_ptr(), tokens.data_ptr()
         )
-        return _seen(found, tokens, flags)
+        found.flags = last_flags(tokens)
+        return tokens, found.flags
 
     def draw_torch(
         self, found: Asked, vocab: int, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        tokens, flags = _answers(len(found.scores))
-        state = torch.get_rng_state() if generator is None else generator.get_state()
-        self._chain(found.chain).pick_torch(
-            *_batch(found.scores), state.data_ptr(), tokens.data_ptr(), flags.data_ptr()
-        )
-        if generator is None:
-            torch.set_rng_state(state)
-        else:
-            generator.set_state(state)
-        return _seen(found, tokens, flags)
+        tokens = torch.empty(len(found.scores), dtype=torch.int64)
+        generator = torch.default_generator if generator is None else generator
+        state = generator.get_state()
+        self._chain(found.chain).pick_torch(batch(found.scores), [], state.data_ptr(), tokens.data_ptr())
+        generator.set_state(state)
+        found.flags = last_flags(tokens)
+        return tokens, found.flags
 
     def edit(self, scores: Tensor, ids: Tensor, values: Tensor, mode: Mode) -> None:
         """In place; see `decodery.kernels.edits.edit`."""
         ids, values = ids.contiguous(), values.contiguous()
-        _native.edit(
-            scores.data_ptr(),
-            *scores.shape,
-            ids.data_ptr(),
-            *ids.shape,
-            values.data_ptr(),
-            *values.shape,
-            MODES[mode],
-        )
+        _native.edit(scores.data_ptr(), *scores.shape, edit_of(ids, values, MODES[mode]))
 
     def argmax(self, scores: Tensor) -> Tensor:
         """The smallest id among the best; where a row has none that is finite, `Tensor.argmax` answers."""
-        tokens, flags = _answers(len(scores))
-        _native.pick_best(*_batch(scores), tokens.data_ptr(), flags.data_ptr())
-        return scores.argmax(-1) if bool(flags.any()) else tokens
+        tokens = torch.empty(len(scores), dtype=torch.int64)
+        if _native.pick_best(batch(scores), [], 0.0, False, tokens.data_ptr()):
+            return scores.argmax(-1)
+        return tokens
+
+    def one_call(self, modes: Sequence[Mode], chain: Chain, greedy: bool) -> OneCall | None:
+        """Edits, chain and choice in one call; None where a best token needs more than its score."""
+        if greedy and any(part.kind in ("renormalise", "custom") for part in chain):
+            return None
+        return OneCall(modes, chain, None if greedy else self.compiled(chain))
+
+    def compiled(self, chain: Chain) -> _native.Chain:
+        """The chain as C++ has it."""
+        words = [(KINDS.index(p.kind), float(p.value), _min_keep(p)) for p in chain]
+        return _native.Chain(words, MARGINS, self.isa)
 
     def _chain(self, chain: Chain) -> _native.Chain:
         kept = self._chains.get(id(chain))
         if kept is None:
             if len(self._chains) > 256:
                 self._chains.clear()
-            words = [(KINDS.index(p.kind), float(p.value), _min_keep(p)) for p in chain]
-            kept = self._chains[id(chain)] = (chain, _native.Chain(words, MARGINS, self.isa))
+            kept = self._chains[id(chain)] = (chain, self.compiled(chain))
         return kept[1]
 
 
@@ -138,21 +138,6 @@ def why_not() -> str:
         if not torch.equal(found, expected[::7]) or not torch.equal(state, theirs.get_state()):
             return "torch's generator draws otherwise"
     return ""
-
-
-def _batch(scores: Tensor) -> tuple[int, bool, int, int, int, int]:
-    rows, vocab = scores.shape
-    threads = torch.get_num_threads() if rows > 3 else 1
-    return scores.data_ptr(), scores.dtype == torch.bfloat16, rows, vocab, scores.stride(0), threads
-
-
-def _answers(rows: int) -> tuple[Tensor, Tensor]:
-    return torch.empty(rows, dtype=torch.int64), torch.empty(rows, dtype=torch.uint8)
-
-
-def _seen(found: Asked, tokens: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
-    found.flags = flags
-    return tokens, flags
 
 
 def _min_keep(part: Map | Truncation) -> int:

@@ -14,14 +14,21 @@ class EarlyEnds:
     def __init__(self, eos: Sequence[int], least: int, prompt_lengths: Tensor | None) -> None:
         self._eos, self._least, self._prompt_lengths = torch.tensor([list(eos)]), least, prompt_lengths
         self._values = torch.tensor([[-torch.inf]])
+        self._none = self._eos[:, :0]
 
     def select(self, rows: Tensor) -> None:
         """(R',) int64."""
         self._prompt_lengths = None if self._prompt_lengths is None else self._prompt_lengths[rows]
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(R, T) int64, (R,) int64 -> (R, E) int64, (1, 1) float32."""
+        """(R, T) int64, (R,) int64 -> (R, E) or (1, E) int64, (1, 1) float32."""
         length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
+        if length.device.type == "cpu":  # where looking costs nothing, rows mostly agree
+            found = length.tolist()
+            if max(found, default=0) < self._least:
+                return self._eos, self._values
+            if min(found) >= self._least:
+                return self._none, self._values
         return torch.where((length < self._least).unsqueeze(1), self._eos, -1), self._values  # (R, 1), (1, E)
 
 

@@ -18,7 +18,7 @@ from ..rng import RowRng, check_seed, fresh_seed, prompt_keys, torch_rng
 from ..steps.apply import BoundStep, View
 from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
 from ..steps.facts import Facts
-from .unbound import as_batch, choose, whole_view
+from .unbound import as_batch, choose, longer, whole_view
 
 
 class BoundPipeline:
@@ -86,7 +86,8 @@ class BoundPipeline:
         )  # (S, B) -> (B,)
 
     def _check_growth(self, ids: Tensor, seen: int) -> None:
-        if len(ids) != self._rows or ids.shape[1] < seen:
+        rows, width = ids.shape
+        if rows != self._rows or width < seen:
             raise InvalidInput(
                 f"input_ids {tuple(ids.shape)}: this run was bound to {self._rows} rows and has seen "
                 f"{seen} tokens of each",
@@ -97,12 +98,17 @@ class BoundPipeline:
         ids, rows = as_batch(input_ids, logits)
         self._check_growth(ids, self._seen)
         if self._view is None or ids.shape[1] > self._seen:
-            _observe(self.plan.observe, ids, self._seen)
-            if hasattr(self._strategy, "choose") and hasattr(self._strategy, "observe"):
-                _observe(self._strategy.observe, ids, self._seen)
-            self._steps += ids.shape[1] - self._seen
-            self._seen = ids.shape[1]
-            self._view = whole_view(ids, self._prompt_length)
+            width = ids.shape[1]
+            if width > self._seen:
+                _observe(self.plan.observe, ids, self._seen)
+                if hasattr(self._strategy, "choose") and hasattr(self._strategy, "observe"):
+                    _observe(self._strategy.observe, ids, self._seen)
+                self._steps += width - self._seen
+            if self._view is None:
+                self._view = whole_view(ids, self._prompt_length)
+            else:
+                self._view = longer(self._view, ids, width - self._seen)
+            self._seen = width
         else:
             self._view.input_ids = ids
         return self._view, rows
@@ -112,7 +118,7 @@ def _observe(observe: Callable[[Tensor, Tensor], None], ids: Tensor, seen: int) 
     """Tell of every column of ids (B, T) from `seen` on."""
     everyone = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     for column in range(seen, ids.shape[1]):
-        observe(ids[:, column], everyone)
+        observe(ids.select(1, column), everyone)  # (B, T) -> (B,)
 
 
 def bind_pipeline(

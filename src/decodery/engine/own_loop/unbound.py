@@ -41,7 +41,8 @@ def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     if logits.ndim == 1:
         rows = logits.unsqueeze(0)  # (V,) -> (1, V)
         ids = ids if ids.ndim == 2 else ids.unsqueeze(0)  # (T,) -> (1, T)
-    if ids.ndim != 2 or rows.ndim != 2 or len(ids) != len(rows) or not rows.shape[1]:
+    shape, of_rows = ids.shape, rows.shape
+    if len(shape) != 2 or len(of_rows) != 2 or shape[0] != of_rows[0] or not of_rows[1]:
         raise InvalidInput(
             f"input_ids {tuple(input_ids.shape)} and logits {tuple(logits.shape)} do not belong together",
             remedy="(B, T) with (B, V), or (T,) with (V,)",
@@ -54,6 +55,12 @@ def whole_view(ids: Tensor, prompt_length: int) -> View:
     count, width = ids.shape
     lengths = torch.full((count,), width, dtype=torch.int64, device=ids.device)
     return View(ids, lengths, torch.full_like(lengths, prompt_length), [width] * count, range(count))
+
+
+def longer(view: View, ids: Tensor, tokens: int) -> View:
+    """The same rows, each `tokens` longer: ids (B, T) int64."""
+    count, width = ids.shape
+    return View(ids, view.lengths + tokens, view.prompt_lengths, [width] * count, view.active)
 
 
 def unbound_plan(processors: Sequence[Step], use: StrategyUse, host: Host) -> Plan:

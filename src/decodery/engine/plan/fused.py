@@ -13,20 +13,18 @@ from torch import Tensor
 
 from ...contracts.lowering import Edit, Map, Truncation
 from ...kernels import survivors
-from ...kernels.backends import Backend, Found, argmax
-from ...kernels.candidates import SLACK, best_of
+from ...kernels.backends import OUTGROWN, Backend, OneCall, argmax
+from ...kernels.candidates import best_of
 from ...kernels.draw import bad_rows, inverse_cdf, multinomial
 from ...kernels.edits import edit
 from ...kernels.torch_backend import apply_map
 from ..rng import RowRng, TorchRng
 from ..steps.apply import BoundStep, Together, View
 from .tail import BoundEdit, Tail
+from .windows import Windows
 
 KEEPS_BEST = frozenset({"k", "ratio", "floor", "eta", "sigma"})
 """Truncations that leave every best token: greedy passes them by."""
-FIRST_WINDOW, WIDEST_WINDOW = 512, 2048
-PAUSE = 32
-"""After rows too flat for the widest window, so many steps go to the dense path at once."""
 
 
 def as_scores(logits: Tensor) -> Tensor:
@@ -55,22 +53,44 @@ class Fused:
         self._by_rows = tail.chain_begin is not None and all(
             isinstance(step, Together) and step.stateless for step in self._own_steps
         )
-        first = next((part for part in tail.chain if isinstance(part, Truncation)), None)
-        self._width = None if first is None else _width(first)
-        self._window, self._pause = FIRST_WINDOW, 0
+        self._windows = Windows(tail.chain)
+        self._bound = [part for part in edits if isinstance(part, BoundEdit)]
+        self._once: OneCall | None = None
+        make = getattr(backend, "one_call", None)
+        if make is not None and len(self._bound) == len(edits):
+            self._once = make([part.mode for part in self._bound], tail.chain, greedy)
         self._scratch: Tensor | None = None
         self.fallbacks = 0
 
     def pick(self, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
         """(R, V) before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""
-        window = self._next_window(scores.shape[1])
-        if window is None or self._greatest >= scores.shape[1]:
+        vocab = scores.shape[1]
+        window = 1 if self._greedy else self._windows.next(vocab)
+        if window is None or self._greatest >= vocab:
             return None
+        if self._once is not None and scores.dtype in self._backend.dtypes and scores.stride(1) == 1:
+            return self._at_once(self._once, view, scores, rng)
         work = self._edited(view, scores)
         if self._greedy:
             return self._best(work)
-        found = self._backend.truncate(work, self._tail.chain, window)
-        return self._drawn(view, work, found, rng)
+        return self._drawn(view, work, window, rng)
+
+    def _at_once(self, once: OneCall, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
+        touched = [part.touched(view) for part in self._bound]
+        if self._greedy:
+            tokens, flags = once.best(scores, touched)
+        elif isinstance(rng, RowRng):
+            tokens, flags = once.row(scores, touched, *rng.counters())
+        else:
+            tokens, flags = once.torch(scores, touched, rng.generator or torch.default_generator)
+        if flags is None:
+            return tokens
+        if self._greedy:
+            self.fallbacks += int((flags != 0).sum())
+            return None
+        self._windows.remember(flags == OUTGROWN)
+        uniform = rng.uniform_on_host() if isinstance(rng, RowRng) else None
+        return self._again(view, self._edited(view, scores), tokens, flags, rng, uniform)
 
     def _edited(self, view: View, scores: Tensor) -> Tensor:
         """The scores after the head, in a buffer of the run's own: the one temporary as large as the scores."""
@@ -121,22 +141,38 @@ class Fused:
 
     # -- draws ------------------------------------------------------------------------------------------------
 
-    def _drawn(self, view: View, work: Tensor, found: Found, rng: RowRng | TorchRng) -> Tensor | None:
+    def _drawn(self, view: View, work: Tensor, window: int, rng: RowRng | TorchRng) -> Tensor | None:
         begin: Tensor | None = None
         uniform: Tensor | None = None
-        if isinstance(rng, RowRng):
-            uniform = rng.uniform_on_host()
-            tokens, flags = self._backend.draw_row(found, uniform)
-        else:
-            begin = rng.state()
-            tokens, flags = self._backend.draw_torch(found, work.shape[1], rng.generator)
-        if not bool(flags.any()):
+        with torch.inference_mode():  # a fifth less for each of many small operations
+            found = self._backend.truncate(work, self._tail.chain, window)
+            if isinstance(rng, RowRng):
+                uniform = rng.uniform_on_host()
+                tokens, flags = self._backend.draw_row(found, uniform)
+            else:
+                begin = rng.state()
+                tokens, flags = self._backend.draw_torch(found, work.shape[1], rng.generator)
+            sure = not bool(flags.any())
+        tokens = tokens.clone()  # the caller's: one that knows of gradients again
+        if sure:
             return tokens
-        rows: list[int] = flags.nonzero().squeeze(-1).tolist()  # (F, 1) -> (F,)
-        self.fallbacks += len(rows)
-        self._remember(found)
+        self._windows.remember(found.outgrown)
         if begin is not None and isinstance(rng, TorchRng):
             rng.restore(begin)
+        return self._again(view, work, tokens, flags, rng, uniform)
+
+    def _again(
+        self,
+        view: View,
+        work: Tensor,
+        tokens: Tensor,
+        flags: Tensor,
+        rng: RowRng | TorchRng,
+        uniform: Tensor | None,
+    ) -> Tensor | None:
+        """Some rows are flagged and the generator stands where it did before the draw."""
+        rows: list[int] = flags.nonzero().squeeze(-1).tolist()  # (F, 1) -> (F,)
+        self.fallbacks += len(rows)
         if not self._by_rows or 2 * len(rows) > len(flags):
             return None
         return self._decided(view, work, tokens, rows, rng, uniform)
@@ -175,37 +211,6 @@ class Fused:
                 else:  # this row's numbers are passed by
                     torch.rand(len(spare), dtype=torch.float64, generator=rng.generator, out=spare)
         return tokens
-
-    # -- windows ----------------------------------------------------------------------------------------------
-
-    def _next_window(self, vocab: int) -> int | None:
-        """How many candidates to begin with; None for the dense path."""
-        if self._greedy:
-            return 1
-        if self._width is not None:
-            return self._width if 4 * self._width <= vocab or vocab <= self._width else min(vocab, 4096)
-        if self._pause:
-            self._pause -= 1
-            return None
-        return min(self._window, vocab)
-
-    def _remember(self, found: Found) -> None:
-        """Rows that outgrew the window widen the next one; where that has an end, the dense path is left alone for a
-        while."""
-        if self._width is not None or found.outgrown is None or not bool(found.outgrown.any()):
-            return
-        if self._window < WIDEST_WINDOW:
-            self._window *= 4
-        else:
-            self._window, self._pause = FIRST_WINDOW, PAUSE
-
-
-def _width(rule: Truncation) -> int | None:
-    """The window of a top-k: k and room for ties. None where the row says how wide it must be."""
-    if rule.kind != "k":
-        return None
-    k = int(rule.value.max()) if isinstance(rule.value, Tensor) else int(rule.value)
-    return (max(k, rule.min_keep) + SLACK + 7) // 8 * 8
 
 
 def cannot_fuse(tail: Tail) -> str:

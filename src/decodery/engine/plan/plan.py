@@ -24,6 +24,8 @@ from .tail import BoundEdit, Tail, find_tail
 __all__ = ["Plan", "Watcher", "as_scores"]
 Watcher = Callable[[str, Tensor, Tensor], None]
 """Called with a processor's name, its scores before and after: (R, V) each."""
+_KNOWN = (RowRng, TorchRng)
+"""The random numbers that fused steps can draw."""
 
 
 class Plan:
@@ -31,6 +33,7 @@ class Plan:
 
     def __init__(self, processors: Sequence[BoundStep]) -> None:
         self.processors = tuple(processors)
+        self._observing = [step for step in processors if any(hasattr(i, "observe") for i in step.instances)]
         self.choice = Choice(None, ("not asked to draw",))
         self._tail = Tail(len(self.processors), (), (), len(self.processors))
         self._edits: list[BoundEdit] = []
@@ -80,13 +83,15 @@ class Plan:
         logits = logits.detach() if logits.requires_grad else logits
         if logits.device.type != self._place:  # a caller's own loop, whose tensors may be anywhere
             return None, self(view, logits)
-        if self._fused is None or logits.dtype == torch.float64 or not isinstance(rng, RowRng | TorchRng):
+        if self._fused is None or logits.dtype is torch.float64 or not isinstance(rng, _KNOWN):
             scores = self(view, logits)
             return self._dense_draw(scores, rng), scores
         begin = self._tail.begin
-        scores = as_scores(logits) if begin else logits
-        for step in self.processors[:begin]:
-            scores = step(view, scores)
+        scores = logits
+        if begin:
+            scores = as_scores(logits)
+            for step in self.processors[:begin]:
+                scores = step(view, scores)
         tokens = self._fused.pick(view, scores, rng)
         if tokens is not None:
             return tokens, scores
@@ -125,7 +130,7 @@ class Plan:
 
     def observe(self, tokens: Tensor, active: Tensor) -> None:
         """(R,) int64, (R,) bool: one accepted token in every active row."""
-        for step in self.processors:
+        for step in self._observing:
             step.observe(tokens, active)
         for part in self._edits:
             part.observe(tokens, active)

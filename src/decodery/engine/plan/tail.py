@@ -71,20 +71,21 @@ class BoundEdit:
         elif isinstance(source, Fixed):
             self._source = _FixedTokens(source)
         self.greatest: int = getattr(self._source, "greatest", -1)
+        self._newest = isinstance(self._source, NewestTokens)
         self._keeps = hasattr(self._source, "begin")
         self._begun, self._stateless = False, stateless
 
     def touched(self, view: View) -> tuple[Tensor, Tensor]:
         """((R, E) or (1, E) ids, values that fit them)."""
         source = self._source
-        if isinstance(source, NewestTokens):
-            return source.edits(view.input_ids, view.lengths, view.prompt_lengths)
-        if self._keeps and self._stateless:
-            source = copy.copy(source)  # one for each call: they may come from several threads
+        if self._newest:
+            newest: tuple[Tensor, Tensor] = source.edits(view.input_ids, view.lengths, view.prompt_lengths)
+            return newest
+        if self._keeps and not self._begun:
+            if self._stateless:
+                source = copy.copy(source)  # one for each call: they may come from several threads
             source.begin(view.input_ids, view.lengths)
-        elif self._keeps and not self._begun:
-            source.begin(view.input_ids, view.lengths)
-            self._begun = True
+            self._begun = not self._stateless
         found: tuple[Tensor, Tensor] = source.edits(view.input_ids, view.lengths)
         return found
 

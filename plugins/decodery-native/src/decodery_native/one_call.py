@@ -1,0 +1,113 @@
+"""A plan's edits, chain and choice as one call to C++, which copies no scores: what is edited lies beside the row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from decodery.contracts.lowering import Map, Mode, Truncation
+from decodery.kernels.backends import Chain, Touched
+
+from . import _native
+
+MODES: dict[Mode, int] = {"add": 0, "set": 1, "scale_by_sign": 2}
+"""In the order of the C++ enumeration."""
+_Known = tuple[Tensor, Tensor, tuple[int, ...]]
+"""The ids and values of an edit, and the eight numbers that C++ takes for them."""
+
+
+class OneCall:
+    """See `decodery.kernels.backends.OneCall`. Several threads may use one."""
+
+    def __init__(self, modes: Sequence[Mode], chain: Chain, compiled: _native.Chain | None) -> None:
+        self._modes, self._chain = [MODES[mode] for mode in modes], compiled
+        self._kept: list[_Known | None] = [None] * len(modes)
+        self._heat = 0.0
+        for part in chain:
+            if isinstance(part, Map):
+                self._heat = (self._heat or 1.0) * float(part.value)
+        # Of several best tokens a small p may keep one, and which one is an accident of the sort.
+        self._alone = any(isinstance(part, Truncation) and part.kind == "mass" for part in chain)
+
+    def best(self, scores: Tensor, touched: Touched) -> tuple[Tensor, Tensor | None]:
+        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
+        bad = _native.pick_best(
+            batch(scores), self._edits(touched), self._heat, self._alone, tokens.data_ptr()
+        )
+        return tokens, last_flags(tokens) if bad else None
+
+    def row(
+        self, scores: Tensor, touched: Touched, keys: Tensor, samples: Tensor, steps: Tensor, purpose: int
+    ) -> tuple[Tensor, Tensor | None]:
+        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
+        bad = self._compiled.pick_row(
+            batch(scores),
+            self._edits(touched),
+            keys.data_ptr(),
+            samples.data_ptr(),
+            steps.data_ptr(),
+            purpose,
+            tokens.data_ptr(),
+        )
+        return tokens, last_flags(tokens) if bad else None
+
+    def torch(
+        self, scores: Tensor, touched: Touched, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
+        state = generator.get_state()
+        bad = self._compiled.pick_torch(
+            batch(scores), self._edits(touched), state.data_ptr(), tokens.data_ptr()
+        )
+        if bad:
+            return tokens, last_flags(tokens)
+        generator.set_state(state)
+        return tokens, None
+
+    @property
+    def _compiled(self) -> _native.Chain:
+        if self._chain is None:
+            raise TypeError("a greedy plan draws nothing")
+        return self._chain
+
+    def _edits(self, touched: Touched) -> list[int]:
+        numbers: list[int] = []
+        for place, (ids, values) in enumerate(touched):
+            kept = self._kept[place]
+            if kept is None or kept[0] is not ids or kept[1] is not values:  # most are the last step's own
+                kept = self._kept[place] = (ids, values, edit_of(ids, values, self._modes[place]))
+            numbers += kept[2]
+        return numbers
+
+
+def batch(scores: Tensor) -> tuple[int, bool, int, int, int, int]:
+    """(R, V) as C++ has it: address, whether bfloat16, rows, vocabulary, stride, threads."""
+    rows, vocab = scores.shape
+    threads = torch.get_num_threads() if rows > 3 else 1
+    return scores.data_ptr(), scores.dtype is torch.bfloat16, rows, vocab, scores.stride(0), threads
+
+
+def edit_of(ids: Tensor, values: Tensor, mode: int) -> tuple[int, int, int, int, int, int, int, int]:
+    """(1 or R, E) int64, (1 or R, 1 or E) float32 as C++ has them: addresses, strides (0 where there is one for
+    all) and the mode. The tensors must outlive the call."""
+    rows, count = ids.shape
+    of_rows, columns = values.shape
+    return (
+        ids.data_ptr(),
+        ids.stride(0) if rows > 1 else 0,
+        ids.stride(1),
+        count,
+        values.data_ptr(),
+        values.stride(0) if of_rows > 1 else 0,
+        values.stride(1) if columns > 1 else 0,
+        mode,
+    )
+
+
+def last_flags(tokens: Tensor) -> Tensor:
+    """(R,) uint8: what the thread's last call said of these (R,) tokens."""
+    flags = torch.empty(tokens.shape, dtype=torch.uint8)
+    _native.last_flags(flags.data_ptr())
+    return flags

@@ -11,6 +11,7 @@ MODEL = "An installed model (demo), a transformers directory, or package.module:
 ROLE = "A further model that the strategy asks for: draft=demo-draft. May be repeated."
 _ROLE_PROMPT = "What a strategy's further run begins with: negative=TEXT. May be repeated."
 _DECODER_PROMPT = "What an encoder-decoder's decoder goes on from; one for all, or one a prompt."
+_COMPILE = "none; graph: a step as one CUDA graph; full: the forward compiled too, on a CPU as well."
 _OVERFLOW = "What a row does that fills the context: stop, slide, or slide=K, which keeps K tokens."
 _RECIPE = "A recipe: a YAML file, or the name of one in the box."
 OVERRIDE = "Change the recipe: top_p=0.8, top_p.min_keep=5, strategy.seed=3. May be repeated."
@@ -92,6 +93,7 @@ def generate(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...", show_default=False)
     ] = None,
+    compile_: Annotated[str, typer.Option("--compile", metavar="HOW", help=_COMPILE)] = "none",
     adapter: Annotated[
         str, typer.Option(metavar="NAME", help="How the model is driven: the name of an adapter.")
     ] = "auto",
@@ -126,6 +128,7 @@ def generate(
             decoder_prompts=decoder_prompt or [],
             overflow=overflow,
             device=device,
+            compile_=compile_,
             adapter=adapter,
             quiet=quiet,
             verbose=verbose,

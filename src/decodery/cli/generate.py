@@ -40,6 +40,7 @@ def generate(
     decoder_prompts: list[str],
     overflow: str | None,
     device: str | None,
+    compile_: str,
     adapter: str,
     quiet: bool,
     verbose: bool,
@@ -62,7 +63,7 @@ def generate(
         decoder = open_decoder(
             console,
             host,
-            Named(name, tokenizer, roles, device, adapter, overflow),
+            Named(name, tokenizer, roles, device, adapter, overflow, compile_),
             checked,
             without_tokenizer=None if ids else _needs_tokenizer,
         )

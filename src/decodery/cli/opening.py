@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from ..contracts.errors import DecoderyError
 from ..host.registry import Host
@@ -13,6 +13,7 @@ from .usage import UsageMistake
 
 if TYPE_CHECKING:
     from ..engine.decoder import Decoder
+    from ..engine.graph.asked import Compile
     from ..models.sliding import Overflow
     from ..recipe.recipe import Recipe
 
@@ -27,6 +28,7 @@ class Named:
     device: str | None = None
     adapter: str = "auto"
     overflow: str | None = None
+    compile: str = "none"
 
 
 def open_decoder(
@@ -59,6 +61,7 @@ def open_decoder(
             models=models,
             device=named.device,
             overflow=overflow,
+            compile=cast("Compile", named.compile),
             host=host,
         )
 

@@ -186,3 +186,35 @@ def test_ids_outside_the_vocabulary_and_parameters_out_of_bounds_are_refused():
 def test_the_verdict_is_that_of_p():
     assert Evidence(9, 0.5, 0.25, 2.0, 0.0009).is_marked()
     assert not Evidence(9, 0.5, 0.25, 2.0, 0.0009).is_marked(0.0009)
+
+
+def test_what_transformers_generate_marked_is_found_here_and_the_reverse():
+    from transformers import LlamaForCausalLM, SynthIDTextWatermarkingConfig, WatermarkingConfig
+
+    from decodery import Decoder
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ends = {"bos_token_id": V - 1, "eos_token_id": None, "pad_token_id": 0}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=V, **sizes, **ends)).eval()
+    prompt = torch.tensor([[1, 2, 3]])
+    settings = {
+        "do_sample": True,
+        "max_new_tokens": 60,
+        "attention_mask": torch.ones_like(prompt),
+        "top_k": 0,
+    }
+    for keys, config, detect in (
+        ({}, WatermarkingConfig(bias=4.0), detect_watermark),
+        (
+            {"keys": KEYS, "ngram_len": 3},
+            SynthIDTextWatermarkingConfig(keys=KEYS, ngram_len=3),
+            detect_synthid_watermark,
+        ),
+    ):
+        written = model.generate(prompt, watermarking_config=config, **settings)[:, 3:]
+        assert detect(written, vocab_size=V, **keys)[0].p < 1e-4
+        assert detect(model.generate(prompt, **settings)[:, 3:], vocab_size=V, **keys)[0].p > 1e-3
+    recipe = {"recipe": 1, "strategy": {"sample": {"seed": 1}}, "processors": [{"watermark": {"bias": 4.0}}]}
+    ours = Decoder(model, {**recipe, "stop": [{"max_new_tokens": 60}]}).generate(prompt).tokens
+    assert _theirs(torch.tensor(ours), {}, ignore=True).prediction.all()

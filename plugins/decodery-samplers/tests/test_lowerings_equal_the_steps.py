@@ -90,15 +90,46 @@ def test_a_lowering_says_what_the_step_does(name: str, params: dict) -> None:
         ("banned_tokens", {"tokens": [99]}, None),
         ("logit_bias", {}, ()),
         ("allowed_tokens", {}, ()),
+        ("dry", {}, ()),
+        ("dry", {"multiplier": 1.0, "breakers": [], "window": 5}, None),
+        ("dry", {"multiplier": 1.0, "breakers": ["a word"]}, None),
+        ("dry", {"multiplier": 1.0, "breakers": ["."]}, None),
+        ("dry", {"multiplier": 1.0, "breakers": [], "base": 1.0001}, None),
     ],
 )
 def test_what_is_idle_is_nothing_and_what_cannot_be_said_is_opaque(
     name: str, params: dict, answer: object
 ) -> None:
     step = Pipeline().add(f"decodery-samplers/{name}", **params).processors[0]
-    facts = SimpleNamespace(vocab_size=50, tokenizer=None)
+    facts = SimpleNamespace(vocab_size=50, tokenizer=None, padding=None)
     assert resolve(SPECS[name].lowering, name)(step.params, facts) == answer
 
 
+@pytest.mark.parametrize("kernels", ["torch", "native"])
+@pytest.mark.parametrize(
+    "params", [{}, {"allowed_length": 1, "max_match": 3}, {"base": 1.0, "breakers": [3]}]
+)
+def test_dry_fused_draws_what_the_step_draws(
+    kernels: str, params: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernels == "native":
+        pytest.importorskip("decodery_native.backend")
+    pipe = Pipeline().add("decodery-samplers/dry", multiplier=1.3, **{"breakers": [], **params})
+    pipe = pipe.add("top_k", 8).with_strategy("sample", seed=3)
+    ids = torch.randint(0, 9, (3, 300), generator=torch.Generator().manual_seed(1))
+    scores = torch.randn(40, 3, 64, generator=torch.Generator().manual_seed(2))
+    drawn, fallbacks = {}, 0
+    for choice in ("reference", kernels):
+        monkeypatch.setenv("DECODERY_KERNELS", choice)
+        bound = pipe.bind(ids[:, :200], vocab_size=64)
+        drawn[choice] = [bound.pick(ids[:, : 200 + step], scores[step]).tolist() for step in range(40)]
+        fallbacks += bound.plan.fallbacks
+        assert (bound.plan.choice.name == "reference") is (choice == "reference")
+    assert drawn["reference"] == drawn[kernels]
+    assert fallbacks < 12, "of 120 rows most should be decided by the fused steps"
+
+
 def test_every_lowering_is_tried() -> None:
-    assert {name for name, _ in CASES} == {spec.name for spec in SPECS.values() if spec.lowering is not None}
+    assert {"dry", *(name for name, _ in CASES)} == {
+        spec.name for spec in SPECS.values() if spec.lowering is not None
+    }

@@ -66,6 +66,7 @@ class Backend(Protocol):
 
     # def edit(self, scores: Tensor, ids: Tensor, values: Tensor, mode: Mode) -> None: in place, as `edits.edit`
     # def argmax(self, scores: Tensor) -> Tensor: (R, V) -> (R,), the smallest id among equals
+    # def history(self, follows: Follows) -> EditSource: in the place of a source that has this for its `follows`
     # def one_call(self, modes: Sequence[Mode], chain: Chain, greedy: bool) -> OneCall | None
 
 

@@ -14,9 +14,13 @@ from torch import Tensor
 
 from decodery.contracts.lowering import Edit, Fixed, Lowered, LoweringFacts, Map, Truncation
 
+from .penalties.dry import breaker, longest_match
+from .penalties.dry_edits import Repeated
 from .shaping.quadratic import quadratic
 from .text.bias import AllowedTokens
 
+MOST_PRICES = 4096
+"""Of a DRY so flat that it has more, the step keeps the count."""
 Answer = Lowered | tuple[Lowered, ...] | None
 
 
@@ -76,6 +80,23 @@ def quadratic_(params: Any, facts: LoweringFacts) -> Answer:
     if params.curve > 3:  # it may change the order of two tokens
         return None
     return Map("custom", apply=partial(quadratic, factor=params.factor, curve=params.curve))
+
+
+def dry(params: Any, facts: LoweringFacts) -> Answer:
+    """A window moves its beginning, and a breaker of several letters may lie across tokens: those are the step's."""
+    if params.multiplier == 0:
+        return ()
+    texts = [one for one in params.breakers if isinstance(one, str)]
+    if params.window or any(len(text) > 1 for text in texts) or (texts and facts.tokenizer is None):
+        return None
+    longest = longest_match(params.multiplier, params.base, params.allowed_length, params.max_match)
+    if longest - params.allowed_length > MOST_PRICES:
+        return None
+    ids, _ = breaker(params.breakers, facts.tokenizer)
+    source = Repeated(
+        params.multiplier, params.base, params.allowed_length, longest, frozenset(ids), facts.padding
+    )
+    return Edit(source, "add")
 
 
 def logit_bias(params: Any, facts: LoweringFacts) -> Answer:

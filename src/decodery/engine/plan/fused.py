@@ -219,6 +219,9 @@ def cannot_fuse(tail: Tail) -> str:
     return f"{odd[0].kind!r} may cut the best token itself" if odd else ""
 
 
-def bind_head(tail: Tail, prompt_lengths: Tensor, shared: bool) -> list[BoundEdit | Map]:
+def bind_head(tail: Tail, prompt_lengths: Tensor, shared: bool, backend: Backend) -> list[BoundEdit | Map]:
     """The head's edits with their state."""
-    return [BoundEdit(part, prompt_lengths, shared) if isinstance(part, Edit) else part for part in tail.head]
+    return [
+        BoundEdit(part, prompt_lengths, shared, backend) if isinstance(part, Edit) else part
+        for part in tail.head
+    ]

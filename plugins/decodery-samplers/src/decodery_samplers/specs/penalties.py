@@ -83,6 +83,7 @@ def penalties() -> list[StepSpec]:
             needs=frozenset({"padding"}),
             wants=frozenset({"tokenizer"}),
             traits=frozenset({"ragged", "reads_history"}),
+            lowering="decodery_samplers.lowerings:dry",
             aliases=("dry_multiplier",),
         ),
         StepSpec(

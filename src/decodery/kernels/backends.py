@@ -105,5 +105,8 @@ def argmax(scores: Tensor) -> Tensor:
         return scores.argmax(-1)
     body = scores.view(rows, blocks, block)  # (R, V) -> (R, N, b)
     place = body.amax(-1).argmax(-1)  # (R, N, b) -> (R, N) -> (R,)
-    inside = body[torch.arange(rows, device=scores.device), place].argmax(-1)  # (R, b) -> (R,)
+    if rows == 1:
+        inside = body[0].index_select(0, place).argmax(-1)  # (1, b) -> (1,)
+    else:
+        inside = body[torch.arange(rows, device=scores.device), place].argmax(-1)  # (R, b) -> (R,)
     return place * block + inside

@@ -7,6 +7,7 @@ numbers are the reference's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -124,8 +125,8 @@ class Fused:
         mass = any(isinstance(part, Truncation) and part.kind == "mass" for part in self._tail.chain)
         if not maps and not mass:
             tokens = getattr(self._backend, "argmax", argmax)(work)
-            best = work.gather(-1, tokens.unsqueeze(-1))
-            return tokens if bool(best.isfinite().all()) else None
+            best: list[float] = work.gather(-1, tokens.unsqueeze(-1)).view(-1).tolist()  # (R, 1) -> (R,)
+            return tokens if all(map(isfinite, best)) else None
         found = best_of(work, 8)
         if mass:
             # Of several best tokens a small p may keep one, and which one is an accident of the sort.

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "bind_history.hpp"
 #include "philox.hpp"
 #include "pick.hpp"
 
@@ -141,6 +142,7 @@ NB_MODULE(_native, module) {
         twister.uniforms(reinterpret_cast<const int32_t*>(places), count, draws, reinterpret_cast<double*>(out));
         twister.store();
     });
+    bind_history(module);
     module.def("isa", [] { return std::string(loops().name); });
     module.attr("state_bytes") = kStateBytes;
 }

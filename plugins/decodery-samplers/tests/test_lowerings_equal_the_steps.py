@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from decodery.engine.planned import planned
 from sampler_rows import thousand_rows
 
 from decodery import Decoder, Pipeline, Recipe
 from decodery.contracts.lowering import Edit, Fixed, Map, Seen, Truncation, as_lowered
 from decodery.contracts.specs import resolve
+from decodery.engine.plan.planned import planned
 from decodery.host.registry import Host
 from decodery.kernels.history import NewestTokens, SeenTokens
 from decodery.testing import RandomTransformer
@@ -106,6 +106,7 @@ def test_a_lowering_says_what_the_step_does(name: str, params: dict) -> None:
         ("banned_tokens", {"tokens": [99]}, None),
         ("logit_bias", {}, ()),
         ("allowed_tokens", {}, ()),
+        ("dry", {"multiplier": 1.0, "breakers": ["."]}, None),
     ],
 )
 def test_what_is_idle_is_nothing_and_what_cannot_be_said_is_opaque(
@@ -267,6 +268,30 @@ def test_no_idle_step_keeps_an_order_of_an_engine_off_the_fast_path(name: str) -
     plan = planned(recipe.processors, recipe.strategy, Host())
     assert (plan.dense[-1:] or ("",))[0] == last, plan
     assert len(plan.fused) > 2
+
+
+@pytest.mark.parametrize("kernels", ["torch", "native"])
+@pytest.mark.parametrize(
+    "params", [{}, {"allowed_length": 1, "max_match": 3}, {"base": 1.0, "breakers": [3]}]
+)
+def test_dry_fused_draws_what_the_step_draws(
+    kernels: str, params: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernels == "native":
+        pytest.importorskip("decodery_native.backend")
+    pipe = Pipeline().add("decodery-samplers/dry", multiplier=1.3, **{"breakers": [], **params})
+    pipe = pipe.add("top_k", 8).with_strategy("sample", seed=3)
+    ids = torch.randint(0, 9, (3, 300), generator=torch.Generator().manual_seed(1))
+    scores = torch.randn(40, 3, 64, generator=torch.Generator().manual_seed(2))
+    drawn, fallbacks = {}, 0
+    for choice in ("reference", kernels):
+        monkeypatch.setenv("DECODERY_KERNELS", choice)
+        bound = pipe.bind(ids[:, :200], vocab_size=64)
+        drawn[choice] = [bound.pick(ids[:, : 200 + step], scores[step]).tolist() for step in range(40)]
+        fallbacks += bound.plan.fallbacks
+        assert (bound.plan.choice.name == "reference") is (choice == "reference")
+    assert drawn["reference"] == drawn[kernels]
+    assert fallbacks < 12, "of 120 rows most should be decided by the fused steps"
 
 
 def test_every_lowering_is_tried() -> None:

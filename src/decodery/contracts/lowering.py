@@ -58,7 +58,8 @@ class EditSource(Protocol):
     from the arguments alone. `begin` is called first, and again whenever the rows are others: it forgets everything
     and reads the history once. From then on `observe` tells of each token, so that a step's cost need not grow with
     the text. One with an attribute `greatest` says the greatest id that it can touch: where the vocabulary has not got
-    it, the step itself is asked, which may refuse.
+    it, the step itself is asked, which may refuse. One with an attribute `follows` may be replaced by a backend's own
+    history of that description.
 
         begin(ids (R, T) int64, lengths (R,) int64)
         observe(tokens (R,) int64, active (R,) bool)
@@ -96,6 +97,19 @@ class Seen:
     times: bool = False
     padding: Tensor | None = None
     """(R,) int64: pads that begin the rows and do not count; see `LoweringFacts.padding`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """The tokens that followed an earlier occurrence of the row's end, of the longest end for each: `values[k - least]`
+    is what an edit is given for one of k tokens, `least` to `most`. No end reaches across one of `breakers`, which are
+    not touched themselves. `padding` (R,) int64: see `LoweringFacts.padding`."""
+
+    least: int
+    most: int
+    values: tuple[float, ...]
+    breakers: frozenset[int] = frozenset()
+    padding: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

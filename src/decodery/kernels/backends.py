@@ -66,6 +66,7 @@ class Backend(Protocol):
 
     # def edit(self, scores: Tensor, ids: Tensor, values: Tensor, mode: Mode) -> None: in place, as `edits.edit`
     # def argmax(self, scores: Tensor) -> Tensor: (R, V) -> (R,), the smallest id among equals
+    # def history(self, follows: Follows) -> EditSource: in the place of a source that has this for its `follows`
     # def one_call(self, modes: Sequence[Mode], chain: Chain, greedy: bool) -> OneCall | None
 
 
@@ -137,5 +138,8 @@ def argmax(scores: Tensor) -> Tensor:
         return scores.argmax(-1)
     body = scores.view(rows, blocks, block)  # (R, V) -> (R, N, b)
     place = body.amax(-1).argmax(-1)  # (R, N, b) -> (R, N) -> (R,)
-    inside = body[torch.arange(rows, device=scores.device), place].argmax(-1)  # (R, b) -> (R,)
+    if rows == 1:
+        inside = body[0].index_select(0, place).argmax(-1)  # (1, b) -> (1,)
+    else:
+        inside = body[torch.arange(rows, device=scores.device), place].argmax(-1)  # (R, b) -> (R,)
     return place * block + inside

@@ -9,12 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from decodery.contracts.lowering import Map, Mode, Truncation
+from decodery.contracts.lowering import EditSource, Follows, Map, Mode, Truncation
 from decodery.kernels import certificate
 from decodery.kernels.backends import OUTGROWN, Chain
 from decodery.kernels.torch_backend import refuses
 
 from . import _native
+from .history import Histories
 from .one_call import MODES, OneCall, batch, edit_of, last_flags
 
 KINDS = ("temperature", "renormalise", "k", "mass", "ratio", "floor", "eta", "sigma", "typical")
@@ -108,6 +109,10 @@ class NativeBackend:
         if greedy and any(part.kind in ("renormalise", "custom") for part in chain):
             return None
         return OneCall(modes, chain, None if greedy else self.compiled(chain))
+
+    def history(self, follows: Follows) -> EditSource:
+        """The same edits, kept in C++."""
+        return Histories(follows)
 
     def compiled(self, chain: Chain) -> _native.Chain:
         """The chain as C++ has it."""

@@ -15,6 +15,12 @@ class EarlyEnds:
         self._eos, self._least, self._prompt_lengths = torch.tensor([list(eos)]), least, prompt_lengths
         self._values = torch.tensor([[-torch.inf]])
         self._none = self._eos[:, :0]
+        self._greatest = max(eos)
+        self._agree = False  # every row is banned all of the ends, or none
+
+    def clean(self, vocab: int) -> bool:
+        """Whether the last answer has neither an empty slot nor an id outside the vocabulary."""
+        return self._agree and self._greatest < vocab
 
     def select(self, rows: Tensor) -> None:
         """(R',) int64."""
@@ -25,10 +31,10 @@ class EarlyEnds:
         length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
         if length.device.type == "cpu":  # where looking costs nothing, rows mostly agree
             found = length.tolist()
-            if max(found, default=0) < self._least:
-                return self._eos, self._values
-            if min(found) >= self._least:
-                return self._none, self._values
+            early = max(found, default=0) < self._least
+            self._agree = early or min(found) >= self._least
+            if self._agree:
+                return self._eos if early else self._none, self._values
         return torch.where((length < self._least).unsqueeze(1), self._eos, -1), self._values  # (R, 1), (1, E)
 
 

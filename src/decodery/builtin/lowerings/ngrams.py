@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...contracts.lowering import Follows
+
 
 class _Row:
     __slots__ = ("followers", "tokens")
@@ -28,6 +30,7 @@ class Ngrams:
 
     def __init__(self, ngram_size: int) -> None:
         self._before = ngram_size - 1
+        self.follows = Follows(self._before, self._before, (-torch.inf,))
         self._rows: list[_Row] = []
         self._values = torch.tensor([[-torch.inf]])
 

@@ -37,6 +37,10 @@ class Sequences:
             for group in by_length.values()
         ]
 
+    def clean(self, vocab: int) -> bool:
+        """Whether every id is one of the vocabulary."""
+        return self.greatest < vocab
+
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(R, T) int64, (R,) int64 -> (1, U) int64, (R, U) or (1, U) float32."""
         if not self._groups:

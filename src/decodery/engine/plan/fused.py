@@ -7,6 +7,7 @@ numbers are the reference's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -124,8 +125,8 @@ class Fused:
         mass = any(isinstance(part, Truncation) and part.kind == "mass" for part in self._tail.chain)
         if not maps and not mass:
             tokens = getattr(self._backend, "argmax", argmax)(work)
-            best = work.gather(-1, tokens.unsqueeze(-1))
-            return tokens if bool(best.isfinite().all()) else None
+            best: list[float] = work.gather(-1, tokens.unsqueeze(-1)).view(-1).tolist()  # (R, 1) -> (R,)
+            return tokens if all(map(isfinite, best)) else None
         found = best_of(work, 8)
         if mass:
             # Of several best tokens a small p may keep one, and which one is an accident of the sort.
@@ -219,6 +220,9 @@ def cannot_fuse(tail: Tail) -> str:
     return f"{odd[0].kind!r} may cut the best token itself" if odd else ""
 
 
-def bind_head(tail: Tail, prompt_lengths: Tensor, shared: bool) -> list[BoundEdit | Map]:
+def bind_head(tail: Tail, prompt_lengths: Tensor, shared: bool, backend: Backend) -> list[BoundEdit | Map]:
     """The head's edits with their state."""
-    return [BoundEdit(part, prompt_lengths, shared) if isinstance(part, Edit) else part for part in tail.head]
+    return [
+        BoundEdit(part, prompt_lengths, shared, backend) if isinstance(part, Edit) else part
+        for part in tail.head
+    ]

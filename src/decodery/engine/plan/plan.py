@@ -60,7 +60,7 @@ class Plan:
         if device.type == "cpu":
             self._draw = draw
         if self.choice.backend is not None:
-            head = bind_head(self._tail, prompt_lengths, shared)
+            head = bind_head(self._tail, prompt_lengths, shared, self.choice.backend)
             self._edits = [part for part in head if isinstance(part, BoundEdit)]
             self._fused = Fused(self.processors, self._tail, head, self.choice.backend, greedy, shared)
         return self

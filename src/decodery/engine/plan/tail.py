@@ -60,11 +60,14 @@ def find_tail(steps: Sequence[Described]) -> Tail:
 
 
 class BoundEdit:
-    """An edit with its state. `fixed` says that every step is the same for every row."""
+    """An edit with its state, in a history of the backend's own where it has one."""
 
-    def __init__(self, part: Edit, prompt_lengths: Tensor, stateless: bool) -> None:
+    def __init__(self, part: Edit, prompt_lengths: Tensor, stateless: bool, backend: Any = None) -> None:
         self.mode, source = part.mode, part.source
         self._source: Any = source
+        follows, history = getattr(source, "follows", None), getattr(backend, "history", None)
+        if follows is not None and history is not None:
+            self._source = history(follows)
         if isinstance(source, Seen):
             lasting = source.window is None and not stateless
             self._source = SeenTokens(source, prompt_lengths) if lasting else NewestTokens(source)

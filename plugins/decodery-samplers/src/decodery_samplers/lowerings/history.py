@@ -10,7 +10,11 @@ from torch import Tensor
 
 from decodery.contracts.lowering import Edit, LoweringFacts, Seen
 
-from ..penalties.dry import Dry, price
+from ..penalties.dry import Dry, breaker, longest_match, price
+from ..penalties.dry_edits import Repeated
+
+MOST_PRICES = 4096
+"""Of a DRY so flat that it has more, the step keeps the count."""
 
 Answer = Edit | tuple[()] | None
 
@@ -33,10 +37,23 @@ def _seen(params: Any, facts: LoweringFacts, *, times: bool) -> Answer:
 
 
 def dry(params: Any, facts: LoweringFacts) -> Answer:
+    """One that backends may follow themselves, where nothing but ids says where a repetition ends; a window moves its
+    beginning, and a breaker of several letters may lie across tokens: those are followed as the step does it."""
     if params.multiplier == 0:
         return ()
+    texts = [one for one in params.breakers if isinstance(one, str)]
+    if texts and facts.tokenizer is None:
+        return None  # the step itself says what is missing
     step = Dry(**asdict(params), padding=facts.padding, tokenizer=facts.tokenizer)
-    return Edit(_Repetitions(step), "add")
+    longest = longest_match(params.multiplier, params.base, params.allowed_length, params.max_match)
+    plain = not params.window and all(len(text) == 1 for text in texts)
+    if not plain or longest - params.allowed_length > MOST_PRICES:
+        return Edit(_Repetitions(step), "add")
+    ids, _ = breaker(params.breakers, facts.tokenizer)
+    source = Repeated(
+        params.multiplier, params.base, params.allowed_length, longest, frozenset(ids), facts.padding
+    )
+    return Edit(source, "add")
 
 
 class _Repetitions:

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import transformers
 from beam_configs import BeamCase, beam_cases
+from hf_versions import FOUR
+from random_configs import BAN_THE_END
 
 FEW, MANY = 24, 240
 EQUAL: Counter[str] = Counter()
@@ -30,6 +33,14 @@ def _quiet() -> Iterator[None]:
 
 
 def _check(case: BeamCase) -> None:
+    if FOUR and case.keys["do_sample"]:
+        pytest.skip(f"transformers {transformers.__version__} leaves the beams that it has drawn unsorted")
+    if FOUR and "repetition_penalty" in case.keys and len({len(prompt) for prompt in case.prompts}) > 1:
+        pytest.skip(f"transformers {transformers.__version__} penalises the pads before a row like its words")
+    if FOUR and "exponential_decay_length_penalty" in case.keys and BAN_THE_END & case.keys.keys():
+        pytest.skip(
+            f"transformers {transformers.__version__} makes NaN of an end that is banned when it grows"
+        )
     tokens, scores, state = case.theirs()
     found = case.ours()
     assert found.tokens == tokens, case

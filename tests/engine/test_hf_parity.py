@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
+from hf_versions import FOUR
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from decodery import Decoder, Pipeline
@@ -127,6 +129,8 @@ def _until_eos(tokens: list[int]) -> list[int]:
 @pytest.mark.parametrize("architecture", MODELS)
 def test_tokens_and_scores_equal_generate(architecture: str, setting: str, prompts: list[list[int]]) -> None:
     model, settings = MODELS[architecture](), SETTINGS[setting]
+    if FOUR and prompts is RAGGED and "repetition_penalty" in settings:
+        pytest.skip(f"transformers {transformers.__version__} penalises the pads before a row like its words")
     n = 2 if settings["do_sample"] else 1
     ended = 0
     for seed in range(4):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 import transformers
+from hf_versions import FOUR
 from random_configs import MODELS, Case, cases
 from torch import Tensor
 
@@ -101,6 +102,19 @@ def test_tokens_scores_and_generator_are_those_of_generate(case: Case) -> None:
     compare(case)
 
 
+def test_a_banned_end_that_grows_to_infinity_is_drawn_here_and_an_error_there() -> None:
+    """Why no such pair is among the configurations that sample."""
+    keys = {"min_new_tokens": 9, "remove_invalid_values": True, "do_sample": True}
+    keys["exponential_decay_length_penalty"] = (0, 1.9)
+    case = Case(0, "llama", keys, [[11, 12, 13]], 1, [5])
+    with pytest.raises(RuntimeError, match="probability tensor"):
+        case.theirs()
+    ours = case.ours(case.pipeline())
+    assert ours.finish_reasons == ["eos"]
+    assert ours.scores is not None
+    assert not (ours.scores[0].isnan() | ours.scores[0].isposinf()).any()
+
+
 @pytest.mark.slow
 def test_every_step_of_transformers_matters_and_is_equal(capsys: pytest.CaptureFixture[str]) -> None:
     """Prints the figures: configurations, versions, and in how many of them each step changes tokens or scores."""
@@ -121,5 +135,5 @@ def test_every_step_of_transformers_matters_and_is_equal(capsys: pytest.CaptureF
         print(f"  tokens equal: {MANY}; scores bit for bit: {exact}, within 1 ulp: {MANY - exact}")
         for name, count in active.most_common():
             print(f"  {name} changes tokens or scores in {count}")
-    assert active.keys() >= STEPS
+    assert active.keys() >= (STEPS - {"top_h"} if FOUR else STEPS)
     assert {name: count for name, count in active.items() if count < ACTIVE} == {}

@@ -218,6 +218,13 @@ def test_an_end_outside_the_vocabulary_is_named_before_the_model_is_asked() -> N
         Decoder(model, vocab_size=V, eos_token_id=V + 7)
 
 
+def test_an_end_outside_the_vocabulary_is_named_at_bind() -> None:
+    pipe = Pipeline().stop("stop_token_ids", [4, V]).stop("stop_strings", ["x"])
+    with pytest.raises(InvalidInput, match=rf"stop_token_ids.*\[{V}\].*vocabulary of {V}"):
+        pipe.bind(torch.tensor([[1]]), vocab_size=V)
+    pipe.bind(torch.tensor([[1]]))  # the first scores will tell
+
+
 def test_the_pad_id_0_is_a_real_id() -> None:
     """Prompts that hold it, and rows that generate it, lose nothing to it."""
     script = torch.zeros(4, V)

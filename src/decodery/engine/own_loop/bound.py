@@ -46,6 +46,11 @@ class BoundPipeline:
         # Rules are built when first asked: a caller with conditions of his own need not give them their facts.
         self._stop_steps, self._facts, self._rectangle = stops, facts, rectangle
         self._stops: list[BoundStep] | None = None
+        # What can be said of their ids is said now, all the same.
+        known = [
+            rule for rule in stops if facts.vocab_size and "vocab_size" in rule.spec.needs | rule.spec.wants
+        ]
+        bind_steps(known, facts, rectangle=rectangle)
         self._stops_seen = prompt.shape[1]
         self._strategy, self._strategy_name = bind_strategy(use, facts), use.spec.name
         self._rows, self._prompt_length = prompt.shape

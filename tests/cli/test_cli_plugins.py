@@ -82,7 +82,7 @@ def test_show_tells_bounds_defaults_and_reference_of_a_plugins_step(shell, insta
     assert "acme-good/tiny  (model)" in out
     # A step by its bare name shows the same; the factory it points at is not imported.
     [step] = json.loads(shell("plugins", "show", "top_acme", "--json", PYTHONPATH=str(site)).out)
-    assert step["name"] == "acme-good/top_acme"
+    assert (step["name"], step["from"]) == ("acme-good/top_acme", "acme-good 1.2.3")
     assert step["parameters"][0] == {
         "name": "a",
         "type": "number, >= 0, <= 1",

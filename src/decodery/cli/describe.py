@@ -126,6 +126,7 @@ def lines(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("roles", "further models"),
         ("path", "file"),
         ("reference", "reference"),
+        ("from", "from"),
         ("source", "source"),
     ):
         if data.get(key):

@@ -23,7 +23,7 @@ def show(name: str, as_json: bool) -> int:
     console, host = Console(), Host()
     info = next((i for i in (builtin_info(), *host.installed()) if i.id == normalise(name)), None)
     if info is None:
-        found = [described(*pair) for pair in _by_name(host, name)]
+        found = [{**described(*pair), **_whose(host, pair[0])} for pair in _by_name(host, name)]
         if as_json:
             print_json(console, found)
         else:
@@ -96,6 +96,13 @@ def _suggestion(host: Host, name: str, remedies: list[str]) -> str:
         return suggestion if "; or " in suggestion or not others else f"{suggestion}; or {others}"
     known = "'decodery plugins list' names the plugins, 'decodery plugins show decodery' what is in the box"
     return f"{known}{semicolon}{others}"
+
+
+def _whose(host: Host, qualified: str) -> dict[str, str]:
+    """The distribution that a record is from, and its version, as "from"."""
+    plugin, slash, _ = qualified.partition("/")
+    info = next((i for i in host.installed() if i.id == plugin), None) if slash else builtin_info()
+    return {} if info is None else {"from": f"{info.id} {info.version}"}
 
 
 def _try(

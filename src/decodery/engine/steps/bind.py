@@ -16,7 +16,6 @@ from .apply import BoundStep, PerRow, way
 from .facts import Facts
 from .opaque import Opaque, knows_its_place
 
-
 NO_MINIMUM_IN_HF = frozenset({"top_h"})
 """The one filter that transformers' beam sampling does not tell how many tokens to keep."""
 

@@ -84,7 +84,7 @@ class BeamCase:
             return_dict_in_generate=True,
             output_scores=True,
         )
-        tokens = [_until(self.eos, row) for row in out.sequences[:, width if left else 1 :].tolist()]
+        tokens = [until(self.eos, row) for row in out.sequences[:, width if left else 1 :].tolist()]
         return tokens, out.sequences_scores, torch.get_rng_state()
 
     def ours(self, compat: bool = True) -> Generation:
@@ -123,6 +123,6 @@ def _case(number: int, name: str, eos: tuple[int, ...], samples: bool, rng: rand
     return BeamCase(number, name, keys, prompts, eos)
 
 
-def _until(eos: tuple[int, ...], tokens: list[int]) -> list[int]:
+def until(eos: tuple[int, ...], tokens: list[int]) -> list[int]:
     ends = [place for place, token in enumerate(tokens) if token in eos]
     return tokens[: ends[0] + 1] if ends else tokens

@@ -95,9 +95,10 @@ class Mirror:
             self.lines[row].add(int(tokens[row]), stop)
 
     def select(self) -> None:
-        rows = [self.draw.randrange(len(self.lines)) for _ in range(self.draw.randint(1, 6))]
-        self.run.select(torch.tensor(rows))
-        self.lines = [replace(self.lines[row]) for row in rows]
+        for _ in range(self.draw.randint(1, 2)):  # the second before anybody has looked
+            rows = [self.draw.randrange(len(self.lines)) for _ in range(self.draw.randint(1, 6))]
+            self.run.select(torch.tensor(rows))
+            self.lines = [replace(self.lines[row]) for row in rows]
 
     def rewind(self) -> None:
         counts = [self.draw.randint(0, min(3, len(line.text))) for line in self.lines]

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import torch
 
-from . import edits, history, page, sampling_step, whole_run
+from . import edits, history, llama_cpp, page, sampling_step, whole_run
 
-ALL = {"sampling_step": sampling_step, "edits": edits, "history": history, "whole_run": whole_run}
+ALL = {
+    "sampling_step": sampling_step,
+    "edits": edits,
+    "history": history,
+    "whole_run": whole_run,
+    "llama_cpp": llama_cpp,
+}
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks")
 parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; all of them")

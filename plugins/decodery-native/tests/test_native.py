@@ -137,13 +137,7 @@ def test_edits_lie_beside_the_row_as_if_they_were_in_it(
         logits = rows(3, vocab, seed)
         before = logits.clone()
         best = logits.topk(12).indices
-        ids = torch.cat(
-            (
-                best,
-                best[:, :4],
-            ),
-            dim=1,
-        )
+        ids = torch.cat((best, best[:, :4]), dim=1)
         banned = best[0, seed % 3 : 6 : 2].tolist()
         biases = [[[token], -1.5] for token in best[1, :5].tolist()] + [[[seed % vocab], 9.0]]
         pipe = Pipeline().add("repetition_penalty", 1.4).add("suppress_tokens", banned)

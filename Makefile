@@ -37,11 +37,12 @@ test: $(READY)
 test-all: $(READY)
 	@$(PIP) -e '.[zoo]'
 	$(BIN)/python -m pytest -q -n auto -m ''
+	tests/versions.sh 4.57.1 5.23.0
 
 # Models from PyPI that nobody here wrote, in an environment of their own.
 test-zoo:
 	@test -x $(ZOO)/python || $(PYTHON) -m venv $(dir $(ZOO))
-	@echo "installing eight packages of models into $(dir $(ZOO)) ..." >&2
+	@echo "installing nine packages of models into $(dir $(ZOO)) ..." >&2
 	@$(ZOO)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@$(ZOO)/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/models/zoo-packages.txt
 	$(ZOO)/python -m pytest -q -m '' tests/models/test_third_party.py
@@ -59,4 +60,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-zoo docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-zoo .venv-transformers docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis

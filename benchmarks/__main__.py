@@ -7,7 +7,18 @@ from pathlib import Path
 
 import torch
 
-from . import beams, edits, history, on_cuda, own_loop, page, sampling_step, step_on_cuda, whole_run
+from . import (
+    beams,
+    edits,
+    history,
+    llama_cpp,
+    on_cuda,
+    own_loop,
+    page,
+    sampling_step,
+    step_on_cuda,
+    whole_run,
+)
 
 ALL = {
     "sampling_step": sampling_step,
@@ -16,6 +27,7 @@ ALL = {
     "whole_run": whole_run,
     "own_loop": own_loop,
     "beams": beams,
+    "llama_cpp": llama_cpp,
     "step_on_cuda": step_on_cuda,
     "on_cuda": on_cuda,
 }

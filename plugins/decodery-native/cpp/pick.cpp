@@ -170,7 +170,8 @@ void pick_best(const Batch& batch, const Loops& loops, double heat, bool alone, 
         answers.flags[r] = nan || !std::isfinite(best);
         if (answers.flags[r]) return;
         int64_t at = (top - scratch.maxima.begin()) * kBlock;
-        while (!(scores.at(at) == *top)) ++at;
+        const int64_t end = std::min(batch.vocab, at + kBlock);
+        while (at + 1 < end && !(scores.at(at) == *top)) ++at;
         answers.tokens[r] = at;
         if (heat == 0 && !alone) return;
         const double near = heat == 0 ? best : best - kNear * (heat + std::abs(best));

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from decodery import Pipeline
+from decodery.contracts.errors import PluginError
 from decodery.contracts.lowering import Map, Truncation
 from decodery.kernels.edits import edit
 from decodery.kernels.torch_backend import TorchBackend
@@ -72,8 +73,10 @@ def drawn(backend: Any, vocab: int, chain: tuple[Any, ...]) -> tuple[Any, Any, t
 def test_bfloat16_rows_are_the_same_rows_in_float32(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DECODERY_KERNELS", "native")
     logits = rows(6, 5003, 1).bfloat16()
-    ids = torch.zeros(6, 1, dtype=torch.int64)
+    ids = logits.float().topk(9).indices  # so that edits touch what is likely
     for steps in (
+        (("repetition_penalty", 1.7), ("top_k", 40)),
+        (("repetition_penalty", 1.7), ("top_p", 0.9)),
         (("top_k", 40), ("top_p", 0.9)),
         (("typical_p", 0.9),),
         (("min_p", 0.1), ("temperature", 2.0)),
@@ -122,6 +125,42 @@ def test_edits_are_torchs_bit_for_bit(mode: Any) -> None:
             native.NativeBackend().edit(ours, ids, values, mode)
             edit(theirs, ids, values, mode)
             assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("vocab", [50, 4099])
+@pytest.mark.parametrize("strategy", ["sample", "greedy"])
+def test_edits_lie_beside_the_row_as_if_they_were_in_it(
+    vocab: int, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few and many, over each other, up and down, the best among them."""
+    for seed in range(30):
+        logits = rows(3, vocab, seed)
+        before = logits.clone()
+        best = logits.topk(12).indices
+        ids = torch.cat((best, best[:, :4]), dim=1)
+        banned = best[0, seed % 3 : 6 : 2].tolist()
+        biases = [[[token], -1.5] for token in best[1, :5].tolist()] + [[[seed % vocab], 9.0]]
+        pipe = Pipeline().add("repetition_penalty", 1.4).add("suppress_tokens", banned)
+        pipe = pipe.add("sequence_bias", pairs=biases)
+        if seed % 2 and vocab > 1000:
+            crowd = [t for t in range(0, vocab, 3) if t != best[2, 0]]
+            pipe = pipe.add("suppress_tokens", crowd)
+        if strategy == "sample":
+            pipe = pipe.add("top_k", 20) if seed % 3 else pipe.add("top_p", 0.8)
+        pipe = pipe.with_strategy(strategy, **({"seed": seed} if strategy == "sample" else {}))
+        drawn = []
+        for backend in ("reference", "native"):
+            monkeypatch.setenv("DECODERY_KERNELS", backend)
+            drawn.append(pipe.bind(ids, vocab_size=vocab, eos_token_id=0).pick(ids, logits))
+        assert torch.equal(*drawn)
+        assert torch.equal(logits, before)
+
+
+def test_an_edit_of_other_numbers_is_refused() -> None:
+    once = native.NativeBackend().one_call(["add"], CHAINS[0], False)
+    ids, values = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float64)
+    with pytest.raises(PluginError, match="float64"):
+        once.torch(rows(1, 200, 1), [(ids, values)], torch.Generator())
 
 
 def test_what_it_cannot_run_it_says() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from decodery.contracts.errors import PluginError
 from decodery.contracts.lowering import Map, Mode, Truncation
 from decodery.kernels.backends import Chain, Touched
 
@@ -77,6 +78,11 @@ class OneCall:
         for place, (ids, values) in enumerate(touched):
             kept = self._kept[place]
             if kept is None or kept[0] is not ids or kept[1] is not values:  # most are the last step's own
+                if ids.dtype is not torch.int64 or values.dtype is not torch.float32:
+                    raise PluginError(
+                        f"an edit touches {ids.dtype} ids with {values.dtype} values",
+                        remedy="an EditSource answers int64 and float32",
+                    )
                 kept = self._kept[place] = (ids, values, edit_of(ids, values, self._modes[place]))
             numbers += kept[2]
         return numbers

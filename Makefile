@@ -16,7 +16,7 @@ PROMPT ?= Once upon a time there was
 help:
 	@echo "make demo | test | check | test-all | test-zoo | docs | bench | clean"
 
-$(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+$(READY): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml) $(wildcard $(NATIVE)/src/*.* $(NATIVE)/src/*/*.*)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (torch is the bulk of it) ..." >&2
 	@$(PIP) -e '.[dev]' $(patsubst %,-e ./%,$(PLUGINS))

@@ -14,6 +14,8 @@ from torch import Tensor
 from decodery import Decoder, Pipeline
 from decodery.contracts.errors import BadRow, InvalidInput, ModelError
 from decodery.contracts.specs import StepSpec
+from decodery.engine.graph import loop
+from decodery.engine.graph.held import Fusable
 from decodery.testing import isolated_host
 
 EQUAL = [[1, 2, 3], [4, 6, 7]]
@@ -119,6 +121,47 @@ def test_a_step_that_cannot_be_held_is_named_and_the_graph_ends_before_it(device
     with pytest.warns(RuntimeWarning, match="'counts' cannot be held in a graph: it keeps state"):
         found = other.generate(EQUAL, max_new_tokens=10)
     assert found.tokens == expected.tokens
+
+
+class Unsure:
+    """A sampler that knows nothing: garbage, and a flag in every row."""
+
+    def refuses(self, chain: Any) -> str:
+        return ""
+
+    def sampling(self, chain: Any, rows: int, vocab: int, device: Any, **given: Any) -> Unsure:
+        self.seen: list[Tensor] = []
+        return self
+
+    def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.full((len(scores),), 7, device=scores.device), torch.ones(
+            len(scores), device=scores.device
+        )
+
+    def observe(self, ids: Tensor) -> None:
+        self.seen.append(ids)
+
+    def stand(self, calls: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["row generator", "compat hf"])
+def test_what_a_sampler_is_unsure_of_is_decided_by_the_steps(
+    name: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    plain, other = decoders(Steady(), PIPES[name], device, "input_pos")
+    expected = plain.generate(EQUAL, max_new_tokens=10, seed=3)
+    sampler = Unsure()
+    monkeypatch.setattr(loop, "fusable", lambda steps, host: Fusable(0, (), 1.0, sampler))
+    monkeypatch.setattr(loop.GraphedSteps, "_may_fuse", lambda self: True)
+    found = other.generate(EQUAL, max_new_tokens=10, seed=3)
+    assert found.tokens == expected.tokens
+    decided = torch.cat(sampler.seen[1:], dim=1).tolist()  # the text first, then each decided token
+    told = [[token for token in row if token >= 0] for row in decided]
+    assert told == [row[1:] for row in found.tokens]
+    assert found.fallbacks == sum(map(len, told))
 
 
 class Bans:

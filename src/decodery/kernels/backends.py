@@ -119,12 +119,8 @@ class Sampling(Protocol):
         """(R, T) int64: tokens of the text, negative ones are none."""
         ...
 
-    def retreat(self) -> None:
-        """The generator goes back to where the last call began, for the reference to draw from."""
-        ...
-
-    def finish(self) -> None:
-        """The generator goes to where the draws have come to."""
+    def stand(self, calls: int) -> None:
+        """Torch's generator goes to where it would be after so many calls from the first on."""
         ...
 
 

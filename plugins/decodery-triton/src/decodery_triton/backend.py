@@ -66,10 +66,6 @@ class GraphSampling:
         """(R, T) int64."""
         self._step.observe(ids)
 
-    def retreat(self) -> None:
-        """To where the last draw began."""
-        self._step.write_generator(before=True)
-
-    def finish(self) -> None:
-        """To where the draws have come to."""
-        self._step.write_generator()
+    def stand(self, calls: int) -> None:
+        """Nothing waits for the device: a call moves the generator by the same amount each time."""
+        self._step.put_generator(calls)

@@ -80,11 +80,18 @@ class SamplingStep:
     def read_generator(self) -> None:
         """Begin where torch's generator stands."""
         if self.clock is not None:
-            seed, offset = stream.where(self._generator)
+            self._began = stream.where(self._generator)
+            seed, offset = self._began
             self.clock.copy_(torch.tensor([seed, offset, offset]))
 
-    def write_generator(self, before: bool = False) -> None:
-        """Leave torch's generator where the draws have come to, or where the last one began. Waits for the device."""
+    def write_generator(self) -> None:
+        """Leave torch's generator where the draws have come to. Waits for the device."""
         if self.clock is not None:
-            seed, after, begin = self.clock.tolist()
-            stream.put(self._generator, seed, begin if before else after)
+            seed, offset, _ = self.clock.tolist()
+            stream.put(self._generator, seed, offset)
+
+    def put_generator(self, calls: int) -> None:
+        """Leave torch's generator where so many calls bring it from where it was read last."""
+        if self.clock is not None:
+            seed, offset = self._began
+            stream.put(self._generator, seed, offset + calls * self._advance)

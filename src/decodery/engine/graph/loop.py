@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
-from torch import Tensor
 
 from ...contracts.protocols import StaticSession
 from ...host.registry import Host
@@ -45,22 +44,25 @@ class GraphedSteps:
         self._history, self._plan, self._rng = run._history, run._plan, run.rng
         processors = self._plan.processors
         watched = run._watchers.want_scores or run._watchers.want_steps or draw == "custom" or run._told
-        probe = Body(session, self._history, (), "", self._rng, None, everyone=False, pads=False)
-        found = held(processors, probe.view(), self._probe_scores())
-        self._split = 0 if watched else found.count
-        whole = not watched and not found.reason
-        self._by_hand = not whole
+        probe = Body(session, self._history, (), 0, "", self._rng, None, everyone=False, pads=False)
+        found = held(processors, probe.view(), self._like_scores())
         if found.reason:
             warnings.warn(
                 f"compile: {found.reason}, so the graph ends before it", RuntimeWarning, stacklevel=8
             )
-        fused = fusable(processors, host) if whole and draw == "categorical" and self._may_fuse() else None
-        self._sampling = None if fused is None else self._sampling_of(fused)
+        self._by_hand = bool(watched or found.reason)
+        self._held = 0 if watched else found.count
+        self._sampling: Sampling | None = None
+        if draw == "categorical" and not self._by_hand and self._may_fuse():
+            fused = fusable(processors, host)
+            self._sampling = None if fused is None else self._sampling_of(fused)
+            self._held = self._held if fused is None or self._sampling is None else fused.begin
         self._body = Body(
             session,
             self._history,
-            processors[: self._split if fused is None or self._sampling is None else fused.begin],
-            draw if whole else "",
+            processors,
+            self._held,
+            "" if self._by_hand else draw,
             self._rng,
             self._sampling,
             everyone=run._rectangle,
@@ -68,11 +70,14 @@ class GraphedSteps:
         )
         self._body.growing.copy_(run._rows.mask_of(run._rows.unfinished))
         generators: tuple[torch.Generator, ...] = ()
-        if whole and isinstance(self._rng, TorchRng) and self._sampling is None and draw == "categorical":
-            generators = () if self._rng.generator is None else (self._rng.generator,)
+        if isinstance(self._rng, TorchRng) and self._rng.generator is not None:
+            generators = (self._rng.generator,)
         elif isinstance(self._rng, RowRng):
             self._rng.uniform()  # what waits for a first use happens here
-        self._step = Captured(self._body, self._history.tokens.device, generators)
+        device = self._history.tokens.device
+        # Torch's numbers are drawn inside only where no sampler draws them.
+        self._step = Captured(self._body.step, device, () if self._sampling else generators)
+        self._decide = Captured(self._body.decide, device, generators)
 
     @classmethod
     def where_due(cls, run: Run, draw: str, host: Host) -> GraphedSteps | None:
@@ -95,7 +100,7 @@ class GraphedSteps:
                 yield
         finally:
             if self._sampling is not None:
-                self._sampling.finish()
+                self._sampling.stand(self._count)
             run._feed.ticked(self._count)
 
     def _one(self) -> None:
@@ -107,23 +112,49 @@ class GraphedSteps:
         if self._by_hand:
             self._finished_by_hand()
         else:
-            tokens, bad, unsure = body.told.tolist()  # the one wait of a step
-            if any(bad) or any(unsure):
-                tokens = self._decided(tokens)
-            self._history.count(rows.active)
-            run._scores.set(None if run._stops.ids_only else as_scores(body.scores))
-            run._follow(body.told[0].clone() if run._watchers.want_tokens else body.told[0], True, tokens)
+            self._told()
         if run.reasons != before:
             body.growing.copy_(rows.mask_of(rows.unfinished))
 
+    def _told(self) -> None:
+        """What the graph drew, and what comes of it."""
+        run, body = self._run, self._body
+        tokens, bad, unsure = body.told.tolist()  # the one wait of a step
+        if any(unsure):
+            self._plan.undecided(sum(unsure))
+            if self._sampling is not None:
+                self._sampling.stand(self._count - 1)  # the reference draws the same numbers
+            self._decide()
+            drawn, bad, _ = body.told.tolist()
+            tokens = cast(list[int], drawn)
+            if self._sampling is not None:
+                self._sampling.observe(torch.where(body.told[2] != 0, body.told[0], -1).unsqueeze(1))
+        if any(bad):
+            self._judge()
+        self._history.count(run._rows.active)
+        run._scores.set(None if run._stops.ids_only else as_scores(body.scores))
+        drawn = body.told[0].clone() if run._watchers.want_tokens else body.told[0]
+        run._follow(drawn, True, tokens)
+
+    def _judge(self) -> None:
+        """Names the bad row, or ends it. The steps are shown the text of before this step, as the host counts it."""
+        run, history = self._run, self._history
+        written, raw = self._body.written.long(), self._body.logits.clone()
+        history.lengths -= written
+        history.steps -= written
+        run._raw.set(raw)
+        run._checked(raw, run.process(raw))
+        history.lengths += written
+        history.steps += written
+
     def _finished_by_hand(self) -> None:
         """The steps that the graph does not hold, the choice, and what comes of it."""
-        run, rows, body = self._run, self._run._rows, self._body
+        run, body = self._run, self._body
         raw = body.logits.clone()
         run._raw.set(raw)
-        if self._split:
+        if self._held:
             scores = body.scores
-            for step in self._plan.processors[self._split :]:
+            for step in self._plan.processors[self._held :]:
                 scores = step(run._view(), scores)
             scores = run._checked(raw, scores)
             run._scores.set(scores)
@@ -132,55 +163,29 @@ class GraphedSteps:
             )
         else:
             tokens = run.pick()
-        mask = rows.mask
+        mask = run._rows.mask
         run.append(tokens)
         body.replace(tokens, mask)
 
-    def _decided(self, drawn: list[int]) -> list[int]:
-        """The step once more by the reference, for rows whose scores are bad or whose draw rounding could decide."""
-        run, rows, body, history = self._run, self._run._rows, self._body, self._history
-        tokens, _, unsure = body.told.clone().unbind(0)
-        written = body.written.clone()
-        history.lengths -= written.long()
-        history.steps -= written.long()
-        raw = body.logits.clone()
-        run._raw.set(raw)
-        if self._sampling is not None:
-            self._sampling.retreat()
-            tokens = torch.where(unsure.bool(), run.pick(), tokens)
-        else:
-            run._checked(raw, run.process(raw))  # names the row, or ends it
-        if run._pads_finished:
-            tokens = torch.where(body.growing, tokens, history.pad)
-        history.write_on_device(tokens, rows.mask)
-        body.replace(tokens, rows.mask)
-        body.told[0] = tokens
-        if self._sampling is not None:
-            self._sampling.observe(torch.where(rows.mask, tokens, -1).unsqueeze(1))  # (R,) -> (R, 1)
-        run._forget()
-        self._plan.undecided(int(unsure.sum()))
-        return cast(list[int], tokens.tolist())
-
-    def _probe_scores(self) -> Tensor:
-        history = self._history
-        rows = len(history.host_lengths)
-        return torch.zeros(rows, self._run._vocab or 0, device=history.tokens.device)
+    def _like_scores(self) -> torch.Tensor:
+        """(R, V) zeros."""
+        rows = len(self._history.host_lengths)
+        return torch.zeros(rows, self._run._vocab or 0, device=self._history.tokens.device)
 
     def _may_fuse(self) -> bool:
         return self._run._stops.ids_only and self._history.tokens.device.type == "cuda"
 
     def _sampling_of(self, found: Fusable) -> Sampling | None:
-        history, rng = self._history, self._rng
+        history = self._history
         sampling = found.backend.sampling(
             found.chain,
             len(history.host_lengths),
             self._run._vocab or 0,
             history.tokens.device,
             penalty=found.penalty,
-            rng=rng,
+            rng=self._rng,
         )
-        if sampling is None:
-            return None
-        columns = torch.arange(history.tokens.shape[1], device=history.tokens.device)
-        sampling.observe(history.tokens.masked_fill(columns >= history.lengths.unsqueeze(1), -1))
+        if sampling is not None:
+            columns = torch.arange(history.tokens.shape[1], device=history.tokens.device)
+            sampling.observe(history.tokens.masked_fill(columns >= history.lengths.unsqueeze(1), -1))
         return sampling

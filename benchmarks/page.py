@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -36,7 +37,9 @@ def write(path: Path, found: Sequence[Comparison]) -> None:
             for f in found
         ),
     ]
-    head = f"{datetime.date.today().isoformat()}; {machine()}; `python -m benchmarks --table benchmarks/README.md`"
+    load = f"a load of {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores, this one's included"
+    command = "`python -m benchmarks --table benchmarks/README.md`"
+    head = f"{datetime.date.today().isoformat()}; {machine()}; {load}; {command}"
     text = path.read_text()
     table = "\n".join([BEGIN, "", head, "", *rows, "", END])
     path.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: table, text, flags=re.DOTALL))

@@ -11,6 +11,7 @@ import torch
 from parity import CHAINS, PRECISIONS, SHAPES, VOCABULARIES, cases, pipeline, wrong_rows
 from torch import Tensor
 
+from decodery import Pipeline
 from decodery.host.registry import Host
 from decodery.kernels import candidates, identical, rules, survivors, torch_backend
 from decodery.kernels.table import table
@@ -57,6 +58,13 @@ def test_row_draws_and_greedy_tokens_are_the_steps_own(
         with monkeypatch.context() as patch:
             patch.setenv("DECODERY_KERNELS", "reference")
             assert torch.equal(dataclasses.replace(pipe).pick(case.ids, case.rows), fused), case.name
+
+
+def test_tokens_may_meet_gradients(backend: str) -> None:
+    ids, rows = torch.zeros(2, 3, dtype=torch.int64), torch.randn(2, 999)
+    pipe = Pipeline().add("top_k", 5)
+    for made in (pipe.with_strategy("sample", seed=1), pipe.compat("hf").with_strategy("sample"), pipe):
+        assert not made.pick(ids, rows).is_inference()
 
 
 def _blind(value: Any) -> Callable[..., Any]:

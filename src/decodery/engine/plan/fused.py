@@ -145,17 +145,14 @@ class Fused:
     def _drawn(self, view: View, work: Tensor, window: int, rng: RowRng | TorchRng) -> Tensor | None:
         begin: Tensor | None = None
         uniform: Tensor | None = None
-        with torch.inference_mode():  # a fifth less for each of many small operations
-            found = self._backend.truncate(work, self._tail.chain, window)
-            if isinstance(rng, RowRng):
-                uniform = rng.uniform_on_host()
-                tokens, flags = self._backend.draw_row(found, uniform)
-            else:
-                begin = rng.state()
-                tokens, flags = self._backend.draw_torch(found, work.shape[1], rng.generator)
-            sure = not bool(flags.any())
-        tokens = tokens.clone()  # the caller's: one that knows of gradients again
-        if sure:
+        found = self._backend.truncate(work, self._tail.chain, window)
+        if isinstance(rng, RowRng):
+            uniform = rng.uniform_on_host()
+            tokens, flags = self._backend.draw_row(found, uniform)
+        else:
+            begin = rng.state()
+            tokens, flags = self._backend.draw_torch(found, work.shape[1], rng.generator)
+        if not bool(flags.any()):
             return tokens
         self._windows.remember(found.outgrown)
         if begin is not None and isinstance(rng, TorchRng):

@@ -10,21 +10,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..contracts.errors import InvalidInput, NotSerializable, UnknownName
-from ..contracts.params import first_field, non_default_values
-from ..contracts.specs import StepSpec, StrategySpec
-from ..contracts.steps import Step, StrategyUse, fill, lone_value
+from ..contracts.errors import InvalidInput, NotSerializable
+from ..contracts.steps import Step, StrategyUse, fill
 from ..host.registry import Host
 from ..recipe.recipe import Recipe, default_stop
+from .building import made_step, place_of, written
 from .into_hf.facts import Told
 from .into_hf.lists import hf_criteria, hf_processors, read_facts
 from .own_loop.bound import BoundPipeline, bind_pipeline
 from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
 from .plan.plan import Plan
 from .rng import check_seed
-from .steps.opaque import is_opaque, opaque_step, opaque_strategy
-
-Role = Literal["processor", "stop"]
+from .steps.opaque import is_opaque, opaque_strategy
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +60,7 @@ class Pipeline:
         `value` sets the step's first parameter; `at` is its place (the end). `stateless=True` vouches that an object
         keeps nothing between calls. Raises `UnknownName`, `InvalidParams`, `InvalidInput`.
         """
-        made = self._step("processor", step, value, stateless, params)
+        made = made_step(self.host, "processor", step, value, stateless, params)
         steps = list(self.processors)
         steps.insert(len(steps) if at is None else at, made)
         return replace(self, processors=tuple(steps))
@@ -72,7 +69,9 @@ class Pipeline:
         self, rule: Any, value: object = None, /, *, stateless: bool = False, **params: object
     ) -> Pipeline:
         """Add a stop rule, likewise."""
-        return replace(self, stops=(*self.stops, self._step("stop", rule, value, stateless, params)))
+        return replace(
+            self, stops=(*self.stops, made_step(self.host, "stop", rule, value, stateless, params))
+        )
 
     def with_strategy(self, strategy: Any, /, *, seed: int | None = None, **params: object) -> Pipeline:
         """Choose by this strategy: a registered name, or an object or class with `choose(scores, rng)` or
@@ -93,13 +92,13 @@ class Pipeline:
 
     def drop(self, name: str) -> Pipeline:
         """Take a step out: "top_k", or "top_k#2" where it occurs more than once."""
-        place = self._place(name)
+        place = place_of(self.processors, name)
         return replace(self, processors=self.processors[:place] + self.processors[place + 1 :])
 
     def replace(self, name: str, step: Any, value: object = None, /, **params: object) -> Pipeline:
         """Put another step in the place of one."""
-        place = self._place(name)
-        made = self._step("processor", step, value, False, params)
+        place = place_of(self.processors, name)
+        made = made_step(self.host, "processor", step, value, False, params)
         return replace(self, processors=(*self.processors[:place], made, *self.processors[place + 1 :]))
 
     def with_options(
@@ -241,9 +240,9 @@ class Pipeline:
         if self.compatibility:
             parts.append(f"compat({self.compatibility!r})")
         if self.strategy is not None:
-            parts.append(f"with_strategy({_arguments(self.strategy)})")
-        parts += [f"add({_arguments(step)})" for step in self.processors]
-        parts += [f"stop({_arguments(step)})" for step in self.stops]
+            parts.append(f"with_strategy({written(self.strategy)})")
+        parts += [f"add({written(step)})" for step in self.processors]
+        parts += [f"stop({written(step)})" for step in self.stops]
         if self.on_bad_row != "error" or self.include_stop:
             parts.append(f"with_options(on_bad_row={self.on_bad_row!r}, include_stop={self.include_stop})")
         return ".".join(parts)
@@ -274,61 +273,7 @@ class Pipeline:
             self.include_stop,
         )
 
-    def _step(self, role: Role, step: Any, value: object, stateless: bool, params: dict[str, object]) -> Step:
-        if not isinstance(step, str):
-            if step is None:
-                raise InvalidInput(f"None is no {role}", remedy="give a registered name, or an object")
-            if value is not None:
-                raise InvalidInput(
-                    "a lone value belongs to a registered step",
-                    remedy="give a class its parameters by name: add(MyClass, strength=2)",
-                )
-            return opaque_step(step, role, params, stateless)
-        qualified, spec = self.host.step(step)
-        if spec.role != role:
-            method = "stop" if spec.role == "stop" else "add"
-            raise UnknownName(
-                f"{step!r} is a {spec.role}, not a {role}", remedy=f"use .{method}({step!r}, ...)"
-            )
-        values = params if value is None else {**lone_value(spec, value), **params}
-        return Step(spec, fill(spec, values), qualified)
-
-    def _place(self, name: str) -> int:
-        bare, _, number = name.partition("#")
-        places = [
-            i
-            for i, step in enumerate(self.processors)
-            if bare in (step.spec.name, step.qualified, *step.spec.aliases)
-        ]
-        if number.isdecimal() and 0 < int(number) <= len(places):
-            return places[int(number) - 1]
-        if len(places) == 1 and not number:
-            return places[0]
-        if places:
-            numbered = ", ".join(f"{bare}#{i + 1}" for i in range(len(places)))
-            raise UnknownName(f"{name!r} does not name one step: there are {numbered}", remedy="say which")
-        have = ", ".join(step.spec.name for step in self.processors) or "none"
-        raise UnknownName(f"the pipeline has no step {name!r}", remedy=f"its steps: {have}")
-
     @cached_property
     def plan(self) -> Plan:
         """What unbound calls run. Raises `NeedsBind` for steps that keep state or need facts."""
         return unbound_plan(self.processors, self.effective_strategy, self.host)
-
-
-def _arguments(use: Step | StrategyUse) -> str:
-    """What `add`, `stop` or `with_strategy` must be given to make this again."""
-    spec: StepSpec | StrategySpec = use.spec
-    if is_opaque(use):
-        factory: Any = spec.factory
-        target = factory.target.__name__ if factory.is_class else repr(factory.target)
-        seed = [f"seed={use.seed}"] if isinstance(use, StrategyUse) and use.seed is not None else []
-        return ", ".join([target, *seed, *(f"{k}={v!r}" for k, v in factory.arguments.items())])
-    values = non_default_values(use.params)
-    lone = first_field(spec.params) if spec.params is not None and isinstance(use, Step) else None
-    written = [repr(use.qualified or spec.name)]
-    if lone is not None and values.get(lone) is not None:  # None alone would say that no value is given
-        written.append(repr(values.pop(lone)))
-    if isinstance(use, StrategyUse) and use.seed is not None:
-        written.append(f"seed={use.seed}")
-    return ", ".join([*written, *(f"{name}={value!r}" for name, value in values.items())])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...contracts import protocols
 from ...contracts.errors import BadRow, InvalidInput
 from ...kernels.draw import bad_rows
 from ..plan.plan import as_scores
@@ -222,7 +223,7 @@ class Run(RunState):
 
     def open(
         self, role: str, prompts: Sequence[Sequence[int]] | None = None, processors: bool = False
-    ) -> Run:
+    ) -> protocols.Run:
         if self._opener is None or (role != "model" and role not in self.roles):
             raise InvalidInput(
                 f"there is no model for the role {role!r}", remedy=f"Decoder(..., models={{{role!r}: model}})"

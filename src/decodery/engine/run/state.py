@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ...contracts.errors import CannotFollow
-from ...contracts.protocols import ModelFacts, Observer, RunRng, Tokenizer
+from ...contracts.protocols import ModelFacts, Observer, Run, RunRng, Tokenizer
 from ..buffers.feed import Feed
 from ..buffers.history import History
 from ..io.observers import Watchers
@@ -20,11 +20,8 @@ from .hypotheses import Drafts, Hypothesis
 from .roster import Roster
 from .values import Values
 
-if TYPE_CHECKING:
-    from .run import Run
-
 UNLIMITED = 2**62
-Opener = Callable[["Run", str, Sequence[Sequence[int]], bool], "Run"]
+Opener = Callable[[Any, str, Sequence[Sequence[int]], bool], Run]
 """(run, role, prompts, processors) -> a run of that role's model beside it."""
 
 

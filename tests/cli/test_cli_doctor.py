@@ -18,7 +18,10 @@ def test_a_model_is_looked_at_and_the_answer_goes_to_stdout(run):
     assert said["vocabulary"] == "4096 tokens; eos 0, bos 0, pad unknown"
     assert said["context"] == "1024 tokens"
     assert said["runs on"] == "cpu, float32"
-    assert said["can"] == "fork and reorder rows, take tokens back by a counter, as many in every row"
+    assert said["can"] == (
+        "fork and reorder rows, keep its cache in one place (static), "
+        "take tokens back by a counter, as many in every row"
+    )
     assert re.fullmatch(r"[\d,.]+ tokens/s with its cache, [\d,.]+ without, over \d+ tokens", said["speed"])
 
 

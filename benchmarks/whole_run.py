@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,7 +71,9 @@ def _against_generate(
 @torch.inference_mode()
 def _forwards(model: Any, tokens: list[int]) -> None:
     """The model's own work for these tokens, and nothing else."""
-    cache = DynamicCache(config=model.config)
-    model(PROMPT, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    # transformers 5.24 renamed the argument; the old name costs a warning at every call.
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    given = {name: DynamicCache(config=model.config), "use_cache": True, "logits_to_keep": 1}
+    model(PROMPT, **given)
     for token in tokens[:-1]:
-        model(torch.tensor([[token]]), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        model(torch.tensor([[token]]), **given)

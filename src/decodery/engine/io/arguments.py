@@ -50,3 +50,12 @@ def as_eos(eos_token_id: Any) -> tuple[int, ...]:
         raise InvalidInput(
             f"token id {eos_token_id!r} is no id", remedy="give a whole number or a list of them"
         ) from None
+
+
+def as_whole(name: str, value: Any, least: int) -> int | None:
+    """None, or a whole number of Python's or numpy's that is at least `least`. Raises `InvalidInput` naming it."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
+        raise InvalidInput(f"{name} is {value!r}", remedy=f"give a whole number, at least {least}")
+    return operator.index(value)

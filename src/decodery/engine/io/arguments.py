@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -59,3 +60,12 @@ def as_whole(name: str, value: Any, least: int) -> int | None:
     if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
         raise InvalidInput(f"{name} is {value!r}", remedy=f"give a whole number, at least {least}")
     return operator.index(value)
+
+
+def by_role(name: str, value: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What is given role by role, {} for None. Raises `InvalidInput` for anything but a mapping."""
+    if value is not None and not isinstance(value, Mapping):
+        raise InvalidInput(
+            f"{name} is a {type(value).__name__}", remedy=f'give it by role: {name}={{"draft": ...}}'
+        )
+    return value or {}

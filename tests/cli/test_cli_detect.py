@@ -138,3 +138,10 @@ def test_a_folder_is_no_text(run, recipe, tmp_path):
     outcome = run("detect", tmp_path, "-m", "demo", "-r", recipe("watermark"))
     assert (outcome.code, outcome.out) == (1, "")
     assert f"{str(tmp_path)!r} is a folder" in outcome.err
+
+
+def test_a_mistyped_file_is_not_silently_a_text(run, recipe):
+    outcome = run("detect", "stroy.txt", "-m", "demo", "-r", recipe("watermark"))
+    assert outcome.code == 3
+    assert "there is no file 'stroy.txt'" in outcome.err
+    assert "no file" not in run("detect", PLAIN, "-m", "demo", "-r", recipe("watermark")).err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ..builtin.watermarks import Evidence
     from ..contracts.steps import Step
     from ..recipe.recipe import Recipe
+
+_LIKE_A_FILE = re.compile(r"\S+\.(txt|md|json|jsonl|text)\Z")
 
 UNMARKED = 3
 """The exit code where a text is not marked: neither 1, a failure, nor 2, a wrong command line."""
@@ -59,6 +62,9 @@ def detect(
         name = refuse_no_model(host) if model is None else model
         checked = Recipe.load(recipe, overrides=override, host=host)
         steps = _marking(checked, recipe)
+        for argument in text:
+            if _LIKE_A_FILE.match(argument) and not _is(Path.is_file, argument):
+                console.say(f"there is no file {argument!r}: it is taken for a text")
         names, texts = _texts(text, text_file, lines)
         from .models import check_device  # noqa: PLC0415 (lazy: start-up)
 

@@ -22,7 +22,16 @@ COMMANDS = [
     (["detect", "--help"], ("rich", "yaml", "decodery.cli.detect", "decodery.builtin")),
     (["recipe", "check", "--help"], ("rich", "yaml", "decodery.builtin")),
     (["plugins", "list"], ("rich", "yaml", "decodery.builtin", "decodery.cli.generate")),
-    (["recipe", "check", str(RECIPE)], ("rich", "decodery.engine", "decodery.cli.plugins")),
+    (
+        ["recipe", "check", str(RECIPE)],
+        (
+            "rich",
+            "decodery.engine",
+            "decodery.cli.plugins",
+            "decodery.recipe.presets",
+            "decodery.host.doctor",
+        ),
+    ),
     (
         ["recipe", "export", str(RECIPE), "--to", "llama.cpp"],
         ("rich", "decodery.engine", "decodery.cli.plugins"),

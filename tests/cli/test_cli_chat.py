@@ -330,3 +330,40 @@ def test_a_conversation_of_thousands_of_turns_is_fitted_in_a_few_tries():
         assert len(tries) < 20
     # What was left out once stays out.
     assert replace(talk, left_out=4990).fitted(encode, 10**6, 0)[0].left_out == 4990
+
+
+def test_a_second_ctrl_c_while_an_answer_is_tidied_up_loses_nothing_of_it(chat, tmp_path, monkeypatch):
+    from decodery.cli.chat import session
+
+    pressed = []
+
+    def stop(_):
+        pressed.append(1)
+        raise KeyboardInterrupt
+
+    file = tmp_path / "talk.json"
+    monkeypatch.setattr(session.Clock, "stop", stop)
+    outcome = chat("Hello", f"/save {file}", options=("-m", "chat_models:interrupted", *GREEDY))
+    assert "(stopped)" in outcome.err
+    said = [message["content"] for message in json.loads(file.read_text())]
+    assert said[0] == "Hello"
+    assert "a long story".startswith(said[1])
+    assert (len(said), pressed) == (2, [1])
+
+
+def test_a_model_that_calls_sys_exit_ends_its_answer_and_not_the_chat(chat):
+    outcome = chat("leave", "Hello", options=("-m", "chat_models:failing", *GREEDY))
+    assert outcome.code == 1
+    assert outcome.out.endswith("I heard 1.\n")
+    assert outcome.err.splitlines()[-2].startswith("error: chat_models.py:")
+    assert "SystemExit: 5" in outcome.err
+
+
+def test_what_cannot_be_written_empties_no_file(chat, tmp_path):
+    bad, kept = tmp_path / "bad.json", tmp_path / "kept.json"
+    bad.write_text(r'[{"role": "user", "content": "\ud800"}, {"role": "assistant", "content": "so"}]')
+    kept.write_text("dear to me")
+    outcome = chat(f"/load {bad}", f"/save! {kept}")
+    assert outcome.code == 1
+    assert f"{str(kept)!r} cannot be written" in outcome.err
+    assert kept.read_text() == "dear to me"

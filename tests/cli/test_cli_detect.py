@@ -124,3 +124,24 @@ def test_mistakes_are_told(run, recipe):
         in run("detect", "1 2 9999", "--ids", "-m", "demo", "-r", recipe("watermark")).err
     )
     assert "needs" not in run("detect", PLAIN, "-m", "nobodys", "-r", recipe("watermark")).out
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99"])
+def test_a_device_that_is_not_there_is_told_as_generate_tells_it(run, recipe, device):
+    outcome = run("detect", PLAIN, "-m", "demo", "-r", recipe("watermark"), "--device", device)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith(f"error: device '{device}' cannot be used: ")
+    assert "use 'cpu'" in outcome.err
+
+
+def test_a_folder_is_no_text(run, recipe, tmp_path):
+    outcome = run("detect", tmp_path, "-m", "demo", "-r", recipe("watermark"))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert f"{str(tmp_path)!r} is a folder" in outcome.err
+
+
+def test_a_mistyped_file_is_not_silently_a_text(run, recipe):
+    outcome = run("detect", "stroy.txt", "-m", "demo", "-r", recipe("watermark"))
+    assert outcome.code == 3
+    assert "there is no file 'stroy.txt'" in outcome.err
+    assert "no file" not in run("detect", PLAIN, "-m", "demo", "-r", recipe("watermark")).err

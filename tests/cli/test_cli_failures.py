@@ -208,7 +208,9 @@ def test_a_full_disk_is_told(run, monkeypatch):
     monkeypatch.setattr(Console, "write", full)
     outcome = run("generate", "abc", "-m", "tiny_models:load")
     assert outcome.code == 1
-    assert outcome.err == "error: No space left on device\n"
+    assert outcome.err.startswith(
+        "error: the output cannot be written: No space left on device\n  = help: make room"
+    )
 
 
 def test_an_error_on_a_dead_stderr_is_still_an_exit_code(run, monkeypatch):

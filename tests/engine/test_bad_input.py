@@ -37,6 +37,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "bytes in a list": (lambda: decoder().generate([b"abc"]), "prompt 0 is b'abc'"),
     "observers": (lambda: decoder().generate([[1]], observers=5), "observers = 5"),  # type: ignore[arg-type]
     "no observer": (lambda: decoder().generate([[1]], observers=[1]), "observer int wants None"),  # type: ignore[list-item]
+    "models": (lambda: decoder(models=5), "models is a int"),
+    "role prompts": (
+        lambda: decoder().generate([[1]], role_prompts=[[1]]),  # type: ignore[arg-type]
+        "role_prompts is a list",
+    ),
     "seeds": (lambda: decoder().generate([[1]], seeds=3), "seeds = 3"),  # type: ignore[arg-type]
     "both seeds": (lambda: decoder().generate([[1]], seed=1, seeds=[1]), "both given"),
     "seed of a strategy": (lambda: Pipeline().with_strategy("sample", seed="a"), "seed 'a'"),  # type: ignore[arg-type]

@@ -148,9 +148,8 @@ def test_facts_of_another_batch_are_refused() -> None:
         processors(torch.zeros(3, 2, dtype=torch.int64), torch.zeros(3, 80))
     with pytest.raises(InvalidInput, match="prompt 2, attention_mask 3"):
         Pipeline().to_hf(other, attention_mask=MASK)
-    right = Pipeline().to_hf(attention_mask=MASK.flip(1))
     with pytest.raises(InvalidInput, match="pad on the left"):
-        right(IDS, torch.zeros(3, 80))
+        Pipeline().to_hf(attention_mask=MASK.flip(1))
 
 
 # -- beams and drafts of generate's own ---------------------------------------------------------------------------
@@ -320,3 +319,33 @@ def test_a_fact_that_a_step_needs_is_asked_for_by_name() -> None:
         Pipeline().add("encoder_no_repeat_ngram", 2).to_hf()(IDS, torch.zeros(3, 80))
     with pytest.raises(TypeError, match="eos_id"):
         Pipeline().to_hf(eos_id=5)
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("attention_mask", [[1, 1]]),
+        ("attention_mask", torch.ones(3)),
+        ("encoder_attention_mask", [[1]]),
+        ("vocab_size", "80"),
+        ("vocab_size", 0),
+        ("pad_token_id", 1.5),
+        ("pad_token_id", True),
+        ("max_length", -1),
+    ],
+)
+def test_a_fact_of_the_wrong_kind_is_told_where_it_is_given(fact: str, value: object) -> None:
+    with pytest.raises(InvalidInput, match=f"^{fact} is ") as caught:
+        Pipeline().add("temperature", 0.8).to_hf(**{fact: value})
+    assert "give" in str(caught.value)
+
+
+def test_a_mask_of_another_layout_is_told_before_generate_runs() -> None:
+    with pytest.raises(InvalidInput, match="pad on the left"):
+        Pipeline().to_hf_stopping(attention_mask=torch.tensor([[1, 1, 0]]))
+
+
+def test_no_rows_are_refused_by_name() -> None:
+    processors = Pipeline().add("temperature", 0.8).to_hf(attention_mask=MASK)
+    with pytest.raises(InvalidInput, match="no rows"):
+        processors(IDS[:0], torch.zeros(0, 80))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from ..builtin.watermarks import Evidence
     from ..contracts.steps import Step
     from ..recipe.recipe import Recipe
+
+_LIKE_A_FILE = re.compile(r"\S+\.(txt|md|json|jsonl|text)\Z")
 
 UNMARKED = 3
 """The exit code where a text is not marked: neither 1, a failure, nor 2, a wrong command line."""
@@ -58,7 +62,13 @@ def detect(
         name = refuse_no_model(host) if model is None else model
         checked = Recipe.load(recipe, overrides=override, host=host)
         steps = _marking(checked, recipe)
+        for argument in text:
+            if _LIKE_A_FILE.match(argument) and not _is(Path.is_file, argument):
+                console.say(f"there is no file {argument!r}: it is taken for a text")
         names, texts = _texts(text, text_file, lines)
+        from .models import check_device  # noqa: PLC0415 (lazy: start-up)
+
+        check_device(device)  # where green lists are drawn; the model need not be there
         decoder = open_decoder(
             console,
             host,
@@ -129,7 +139,9 @@ def _texts(arguments: Sequence[str], files: Sequence[str], lines: bool) -> tuple
     """(what messages call each text, the texts): an argument that names a file is that file, "-" is stdin."""
     names, texts = [], []
     for at, argument in enumerate(arguments):
-        is_file = argument == "-" or _is_file(argument)
+        is_file = argument == "-" or _is(Path.is_file, argument)
+        if _is(Path.is_dir, argument) and os.sep in argument:
+            raise InvalidInput(f"{argument!r} is a folder", remedy="name a file in it")
         found = gather((), [argument], lines=lines) if is_file else gather([argument], ())
         place = "stdin" if argument == "-" else argument if is_file else f"text {at}"
         names += _numbered(place, len(found), lines and is_file)
@@ -147,9 +159,9 @@ def _numbered(place: str, count: int, lines: bool) -> list[str]:
     return [f"{place}, line {line}" for line in range(count)] if lines else [place] * count
 
 
-def _is_file(argument: str) -> bool:
+def _is(kind: Callable[[Path], bool], argument: str) -> bool:
     try:
-        return Path(argument).is_file()
+        return kind(Path(argument))
     except (OSError, ValueError):  # too long for a name, or a NUL in it
         return False
 

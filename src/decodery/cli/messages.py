@@ -30,7 +30,8 @@ def _unforeseen(error: BaseException) -> str:
         remedy = "fewer prompts or samples at once, or fewer new tokens"
         return f"error: out of memory: {text or kind}\n  = help: {remedy}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-        return f"error: {error.strerror}"  # what is written goes to a full or a broken disk
+        written = repr(error.filename) if error.filename else "the output"  # on a full or a broken disk
+        return f"error: {written} cannot be written: {error.strerror}\n  = help: make room, or redirect it elsewhere"
     if place:
         return f"error: {place}: {kind}: {text}\n  = help: this is not decodery's code; {DEBUG}"
     return f"internal error: {kind}: {text}\n  = help: {DEBUG}"

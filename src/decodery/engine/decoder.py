@@ -22,7 +22,7 @@ from .calls.stream import Stream
 from .calls.wishes import Wishes, check_wishes
 from .graph.asked import Compile, check_compile
 from .inspect import connect_model
-from .io.arguments import as_device, as_eos
+from .io.arguments import as_device, as_eos, by_role
 from .io.generation import Generation
 from .io.given import as_given
 from .io.prompts import Prompts, as_token_lists, check_ids, check_range
@@ -101,7 +101,7 @@ class Decoder:
         self._bos = facts.bos if facts.bos is not None else known.bos if known else None
         roles = {
             role: connected_role(role, other, facts.vocab_size, device, self.host)
-            for role, other in (models or {}).items()
+            for role, other in by_role("models", models).items()
         }
         self._setting = Setting(
             self.model, known, eos, pad, roles, facts.device.type == "cuda" and compile != "none"
@@ -200,7 +200,7 @@ class Decoder:
         )
         beside = {
             role: self._beside(role, texts, len(given.prompts))
-            for role, texts in (role_prompts or {}).items()
+            for role, texts in by_role("role_prompts", role_prompts).items()
         }
         return Call(self._setting, self.pipeline, given, replace(wishes, role_prompts=beside))
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..contracts.errors import AmbiguousName, UnknownName
 from ..contracts.specs import AdapterSpec, KernelSpec, ModelSpec, RecipeSource, Spec, StepSpec, StrategySpec
-from .doctor import PluginReport, examine
 from .hookspecs import HOOKS
 from .loader import BUILTIN_ID, LoadedPlugin, PluginInfo, builtin_info, discover, load, load_builtin
 from .selection import VARIABLE, normalise, selection_from_environment
+
+if TYPE_CHECKING:
+    from .doctor import PluginReport
 
 log = logging.getLogger("decodery")
 S = TypeVar("S", StepSpec, StrategySpec, AdapterSpec, ModelSpec, KernelSpec, RecipeSource)
@@ -71,6 +73,8 @@ class Host:
 
     def doctor(self) -> list[PluginReport]:
         """Import everything and say how each plugin fares."""
+        from .doctor import examine  # noqa: PLC0415 (lazy: start-up)
+
         return examine([builtin_info(), *self.installed()], self.load)
 
     # -- names ------------------------------------------------------------------------------------------------

@@ -17,8 +17,6 @@ from .compose.layers import compose
 from .compose.sources import Found, Place, fetch
 from .keys import VERSION
 from .names import Names
-from .presets import hf
-from .presets.common.carried import Carried
 from .report import Problem, Problems, render
 from .syntax.nodes import MappingNode
 from .syntax.write import canonical_json, document
@@ -26,6 +24,7 @@ from .written import as_data, fingerprinted
 
 if TYPE_CHECKING:
     from ..engine.pipeline import Pipeline
+    from .presets.common.carried import Carried
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,8 @@ class Recipe:
         It has `compat: hf` and `generate`'s order. `carried` says of each key whether it came over exactly,
         approximated (how) or not at all (why). Raises `RecipeError` with every bad value.
         """
+        from .presets import hf  # noqa: PLC0415 (lazy: a recipe of one's own is checked a tenth sooner without)
+
         found = hf.read(config, host)
         return cls(**found.fields, carried=found.carried)
 

@@ -96,7 +96,7 @@ def _talk(session: Chat, lines: Lines) -> int:
             session.console.say("(stopped)")  # before the answer began, or after it ended
         except BrokenPipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin's sys.exit() ends its answer, not the chat
             failed = True
             session.console.error(told(error))
         lines.answered()

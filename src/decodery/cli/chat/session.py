@@ -89,20 +89,25 @@ class Chat:
                         clock.tick()
                     shown.push(event.text)
                 reason = stream.result[0].finish_reason
-        except KeyboardInterrupt:
-            pass  # of the answer, not of the chat
+        except KeyboardInterrupt:  # of the answer, not of the chat
+            # Kept before anything is tidied up: an impatient hand presses Ctrl-C again.
+            self._keep(fitted, shown.text, reason)
+        else:
+            self._keep(fitted, shown.text, reason)
         finally:
             clock.stop()
             shown.end()
-        self.asked += 1
-        if shown.text or reason != "interrupted":
-            self.conversation = fitted.answered(shown.text)
         self._tell_reason(reason, shown.text, context)
         if self.console.verbose:
             self.console.say(str(clock))
         return reason
 
     # -- inside -----------------------------------------------------------------------------------------------
+
+    def _keep(self, fitted: Conversation, text: str, reason: str) -> None:
+        self.asked += 1
+        if text or reason != "interrupted":
+            self.conversation = fitted.answered(text)
 
     def _room(self, context: int | None) -> int:
         """How many tokens of the context are kept free for an answer: what the recipe lets it have, but no more than

@@ -130,13 +130,15 @@ def _write(chat: Chat, name: str, *, over: bool) -> bool:
         )
     text = as_json(chat.conversation) if ending == ".json" else chat.recipe.to_yaml()
     try:
-        with open(name, "w" if over else "x", encoding="utf-8") as file:
-            file.write(text)
+        data = text.encode()  # first: what cannot be written must not empty the file
+        with open(name, "wb" if over else "xb") as file:
+            file.write(data)
     except FileExistsError:
         raise InvalidInput(f"{name!r} is there already", remedy=f"/save! {name} writes over it") from None
     except (OSError, ValueError) as error:
         raise InvalidInput(
-            f"{name!r} cannot be written: {getattr(error, 'strerror', None) or error}"
+            f"{name!r} cannot be written: {getattr(error, 'strerror', None) or error}",
+            remedy="nothing is lost; name another place",
         ) from None
     count = len(chat.conversation.messages(whole=True))
     what = f"{count} message{'' if count == 1 else 's'}" if ending == ".json" else "the recipe"
@@ -152,7 +154,9 @@ def _load(chat: Chat, name: str) -> bool:
             text = file.read(_MOST).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidInput(f"{name!r} cannot be read: {reason}") from None
+        raise InvalidInput(
+            f"{name!r} cannot be read: {reason}", remedy="name a file that /save FILE.json wrote"
+        ) from None
     chat.conversation = from_json(text, name)
     chat.console.say(f"{len(chat.conversation.turns)} turns were loaded from {name}")
     return True

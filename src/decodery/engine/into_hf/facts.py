@@ -74,6 +74,8 @@ def begin(told: Told, ids: Tensor, prompt: int) -> Begun:
     """
     rows, device = len(ids), ids.device if told.device is None else told.device
     texts = rows if told.texts is None else told.texts
+    if not rows or not texts:
+        raise InvalidInput("there are no rows to decode", remedy="give ids of shape (B, T), B at least 1")
     if rows % texts:
         raise InvalidInput(
             f"generate shows {rows} rows, and the facts are those of {texts}",

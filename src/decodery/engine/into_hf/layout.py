@@ -13,12 +13,17 @@ from ..own_loop.unbound import whole_view
 from ..steps.apply import View
 
 
-def mask_pads(mask: Any) -> list[int]:
-    """(B, T) of 0 on padding and 1 -> how many pads begin each row. Raises `InvalidInput` for other padding."""
+def as_mask(name: str, mask: Any) -> Tensor:
+    """(B, T) of 0 on padding and 1, as it is. Raises `InvalidInput` for anything else."""
     if not isinstance(mask, Tensor) or mask.ndim != 2:
         found = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-        raise InvalidInput(f"attention_mask is {found}", remedy="give the tokenizer's, a tensor (B, T)")
-    seen = mask != 0
+        raise InvalidInput(f"{name} is {found}", remedy="give the tokenizer's, a tensor (B, T)")
+    return mask
+
+
+def mask_pads(mask: Any) -> list[int]:
+    """(B, T) of 0 on padding and 1 -> how many pads begin each row. Raises `InvalidInput` for other padding."""
+    seen = as_mask("attention_mask", mask) != 0
     pads = (~seen).sum(1)  # (B, T) -> (B,)
     places = torch.arange(mask.shape[1], device=mask.device)
     if not torch.equal(seen, places >= pads.unsqueeze(1)) or bool((pads == mask.shape[1]).any()):

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ...contracts.errors import InvalidInput
 from ...contracts.steps import Step, StrategyUse
-from ..io.arguments import as_device, as_eos, as_ids
+from ..io.arguments import as_device, as_eos, as_ids, as_whole
 from ..io.tokenizer import as_tokenizer
 from ..rng import check_seed
 from .facts import Told
+from .layout import as_mask, mask_pads
 
 
 def hf_processors(steps: Sequence[Step], use: StrategyUse, told: Told, on_bad_row: str) -> Any:
@@ -58,6 +59,8 @@ def read_facts(
     seed: int | None = None,
 ) -> Told:
     """See `Pipeline.to_hf`. `lengths` are the stop rules that limit a row's length."""
+    if attention_mask is not None:
+        mask_pads(attention_mask)  # told now: inside `generate` the line that gave it is far away
     return Told(
         rectangle=compat == "hf",
         seed=own_seed if seed is None else check_seed(seed),
@@ -65,11 +68,13 @@ def read_facts(
         prompt=None if prompt is None else as_ids(prompt),
         attention_mask=attention_mask,
         encoder_ids=None if encoder_ids is None else as_ids(encoder_ids),
-        encoder_attention_mask=encoder_attention_mask,
+        encoder_attention_mask=None
+        if encoder_attention_mask is None
+        else as_mask("encoder_attention_mask", encoder_attention_mask),
         eos=as_eos(eos_token_id),
-        pad=pad_token_id,
-        vocab_size=vocab_size,
+        pad=as_whole("pad_token_id", pad_token_id, 0),
+        vocab_size=as_whole("vocab_size", vocab_size, 1),
         tokenizer=None if tokenizer is None else as_tokenizer(tokenizer),
-        max_length=max_length,
+        max_length=as_whole("max_length", max_length, 1),
         device=None if device is None else as_device(device),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -50,3 +51,21 @@ def as_eos(eos_token_id: Any) -> tuple[int, ...]:
         raise InvalidInput(
             f"token id {eos_token_id!r} is no id", remedy="give a whole number or a list of them"
         ) from None
+
+
+def as_whole(name: str, value: Any, least: int) -> int | None:
+    """None, or a whole number of Python's or numpy's that is at least `least`. Raises `InvalidInput` naming it."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
+        raise InvalidInput(f"{name} is {value!r}", remedy=f"give a whole number, at least {least}")
+    return operator.index(value)
+
+
+def by_role(name: str, value: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What is given role by role, {} for None. Raises `InvalidInput` for anything but a mapping."""
+    if value is not None and not isinstance(value, Mapping):
+        raise InvalidInput(
+            f"{name} is a {type(value).__name__}", remedy=f'give it by role: {name}={{"draft": ...}}'
+        )
+    return value or {}

@@ -160,6 +160,23 @@ def test_a_step_that_cannot_be_reordered_is_refused_by_name_with_the_reason(stra
             Decoder(plain(), pipe.with_strategy(strategy, **params)).generate([[4, 5]], seed=1)
 
 
+def test_only_the_methods_that_are_missing_are_named() -> None:
+    class Halfway(Keeper):
+        def select(self, rows: Tensor) -> None: ...
+
+    class Deaf:
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            return scores
+
+        def select(self, rows: Tensor) -> None: ...
+
+    for step, missing in ((Halfway, "rewind"), (Deaf, "observe and rewind")):
+        with pytest.raises(
+            CannotFollow, match=f"has no {missing}, so rows .*\n.*give it {missing}, or add it"
+        ):
+            Decoder(plain(), Pipeline().add(step).with_strategy("beam")).generate([[4, 5]])
+
+
 @pytest.mark.parametrize("strategy", ["contrastive", "dola"])
 @pytest.mark.parametrize("kind", ["stateless", "input_pos"])
 def test_a_model_that_keeps_its_hidden_states_to_itself_is_refused_by_name(strategy: str, kind: str) -> None:

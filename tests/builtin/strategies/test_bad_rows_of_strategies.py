@@ -15,7 +15,7 @@ from decodery import Decoder, Pipeline
 from decodery.contracts.errors import BadRow
 
 NAN, BANNED = "NaN scores", "every token is banned"
-QUICK = {"beam", "beam_sample", "diverse_beam", "assisted", "prompt_lookup sampling", "mix"}
+QUICK = {"beam", "beam_sample", "diverse_beam", "prompt_lookup sampling"}
 CASES = [
     pytest.param(
         how, what, marks=[] if how in QUICK or (how == "best_of" and what == NAN) else [pytest.mark.slow]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from decodery.contracts.specs import StepSpec, StrategySpec
 from decodery.host.registry import Host
 from decodery.testing import parametrize_with_checks
@@ -15,7 +17,7 @@ SAMPLES = {
     "beam_sample": [{"num_beams": 3}, {"num_beams": 3, "num_return_sequences": 2}],
     "diverse_beam": [{"num_beams": 4, "num_beam_groups": 2}, {"num_beams": 4, "num_return_sequences": 2}],
     "constrained_beam": [{"force_words": [[2]], "num_beams": 3}, {"force_words": [[[2], [3, 4]]]}],
-    # The other formulas need further models or texts, which a recipe cannot bring; tests/builtin tries them.
+    # The other formulas need further models or texts, which a recipe cannot bring; they are tried below.
     "mix": [{"formula": "cfg"}, {"formula": "cfg", "guidance_scale": 3.0, "do_sample": True}],
     "max_time": [{"max_time": 3600}, {"max_time": 0}],
     "prefix_allowed_tokens": {"fn": lambda prompt, ids: [prompt % 3, 3 + len(ids) % 2, 6, 7]},
@@ -69,4 +71,26 @@ EXPECTED = {
     [*HOST.builtin(StepSpec), *HOST.builtin(StrategySpec)], EXPECTED, samples=SAMPLES, neutral=NEUTRAL
 )
 def test_builtins_conform(spec, check):
+    check(spec)
+
+
+def mix_with(*roles: str) -> StrategySpec:
+    """A record of mix that has the kit bring a model for each of these roles."""
+    mix = next(spec for spec in HOST.builtin(StrategySpec) if spec.name == "mix")
+    return replace(mix, name=f"mix_{roles[0]}", roles=roles)
+
+
+@parametrize_with_checks(
+    [mix_with("amateur"), mix_with("without"), mix_with("expert", "anti_expert"), mix_with("negative")],
+    samples={
+        "mix_amateur": [
+            {"formula": "contrastive"},
+            {"formula": "contrastive", "beta": 1.5, "do_sample": True},
+        ],
+        "mix_without": [{"formula": "context_aware"}, {"formula": "context_aware", "do_sample": True}],
+        "mix_expert": [{"formula": "experts"}, {"formula": "experts", "alpha": 0.3, "do_sample": True}],
+        "mix_negative": [{"formula": "cfg"}, {"formula": "cfg", "guidance_scale": 3.0, "do_sample": True}],
+    },
+)
+def test_every_formula_of_mix_conforms(spec, check):
     check(spec)

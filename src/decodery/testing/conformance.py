@@ -112,8 +112,7 @@ def features(
     has some and the samples are valid, "written" where YAML can hold them.
     Of a step that can be built: "step" and its role, its traits, "rng" where it needs that, "lowering" where it has
     one, "observe", "select", "rewind", "limit" where it has the method, "neutral" where its neutral parameters are
-    known. Of a strategy that can be built: "choose" or "decode", "draws_argmax" or another draw, and "roles" where it
-    needs further models.
+    known. Of a strategy that can be built: "choose" or "decode", "draws_argmax" or another draw.
     """
     found = {"code", "used"} | ({"by_string"} if isinstance(spec.factory, str) else set())
     # Whatever goes wrong in here, the check `builds` says it.
@@ -127,7 +126,7 @@ def features(
     if isinstance(spec, StrategySpec):
         method = next((m for m in ("choose", "decode") if all(hasattr(each, m) for each in made)), None)
         found |= {method, f"draws_{spec.draw}"} if method else set()
-        return frozenset(found | ({"roles"} if spec.roles else set()))
+        return frozenset(found)
     if not all(map(callable, made)):
         return frozenset(found)
     found |= {"step", spec.role} | spec.traits | (spec.needs & {"rng"}) | ({"neutral"} if neutral else set())

@@ -72,8 +72,18 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("how", STRATEGIES)
-@pytest.mark.parametrize("kind", KINDS)
+QUICK = {("llama", "heuristic"), ("gpt2", "five"), ("input_pos", "five"), ("stateless", "confident")}
+"""A schedule for each kind of model; all with all are `make test-all`'s."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        pytest.param(kind, how, marks=[] if (kind, how) in QUICK else [pytest.mark.slow])
+        for kind in KINDS
+        for how in STRATEGIES
+    ],
+)
 def test_assisted_is_the_models_own_greedy_text(kind: str, how: str) -> None:
     model = model_of(kind)
     for number, by in enumerate((0.0, 0.15, 0.3, 0.5, 3.0)):
@@ -164,8 +174,18 @@ def test_eos_and_stop_strings_inside_a_draft_end_the_row_there(strategy: str) ->
             assert rows == wanted.tokens
 
 
-@pytest.mark.parametrize(("own", "drafts"), [(64, 20), (20, 64), (23, 23), (64, 6), (64, 4)])
-@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize(
+    ("own", "drafts", "cached"),
+    [
+        (64, 20, False),
+        (20, 64, True),
+        (23, 23, False),
+        (64, 6, False),
+        (64, 4, True),
+        *(pytest.param(*sizes, True, marks=pytest.mark.slow) for sizes in [(64, 20), (23, 23), (64, 6)]),
+        *(pytest.param(*sizes, False, marks=pytest.mark.slow) for sizes in [(20, 64), (64, 4)]),
+    ],
+)
 def test_contexts_of_the_model_and_of_the_draft_are_kept(own: int, drafts: int, cached: bool) -> None:
     def made(context: int) -> Any:
         inner = plain()

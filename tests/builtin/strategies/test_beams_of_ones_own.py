@@ -156,8 +156,25 @@ class Keeper:
 def test_a_step_that_cannot_be_reordered_is_refused_by_name_with_the_reason(strategy: str) -> None:
     params: dict[str, Any] = {"force_words": [[4]]} if strategy == "constrained_beam" else {}
     for pipe in (Pipeline().add(Keeper), Pipeline().stop(Keeper)):
-        with pytest.raises(CannotFollow, match="'keeper' keeps state and has no observe, select and rewind"):
+        with pytest.raises(CannotFollow, match="'keeper' keeps state and has no select and rewind,"):
             Decoder(plain(), pipe.with_strategy(strategy, **params)).generate([[4, 5]], seed=1)
+
+
+def test_only_the_methods_that_are_missing_are_named() -> None:
+    class Halfway(Keeper):
+        def select(self, rows: Tensor) -> None: ...
+
+    class Deaf:
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            return scores
+
+        def select(self, rows: Tensor) -> None: ...
+
+    for step, missing in ((Halfway, "rewind"), (Deaf, "observe and rewind")):
+        with pytest.raises(
+            CannotFollow, match=f"has no {missing}, so rows .*\n.*give it {missing}, or add it"
+        ):
+            Decoder(plain(), Pipeline().add(step).with_strategy("beam")).generate([[4, 5]])
 
 
 @pytest.mark.parametrize("strategy", ["contrastive", "dola"])

@@ -3,6 +3,7 @@ encoder-decoders too."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from decodery import Decoder, Generation, Pipeline
 from decodery.builtin.strategies.records import strategies
+from decodery.contracts.errors import ModelError
+from decodery.engine.io.rows import Event
 
 PROMPTS = [[5, 6, 7, 5, 6], [4], [9, 8, 9, 8, 9, 8, 9], [2, 2, 2]]
 NEW = 8
@@ -143,6 +146,21 @@ def test_an_observer_changes_nothing_and_can_follow_the_rows(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", SETTINGS)
+def test_an_asynchronous_stream_and_a_callback_are_told_the_same_events(how: str) -> None:
+    decoder, told = made(how, "llama"), []  # type: tuple[Decoder, list[Event]]
+    events = list(decoder.stream(PROMPTS, seed=5))
+
+    async def gathered() -> list[Event]:
+        async with decoder.stream(PROMPTS, seed=5) as stream:
+            return [event async for event in stream]
+
+    assert asyncio.run(gathered()) == events
+    found = decoder.generate(PROMPTS, seed=5, on_event=told.append)
+    assert told == events
+    assert [[event.token for event in events if event.row == row] for row in range(4)] == found.tokens
+
+
+@pytest.mark.parametrize("how", SETTINGS)
 def test_a_stream_tells_the_same_and_as_it_grows_where_that_is_final(how: str) -> None:
     decoder = made(how, "llama")
     wanted = decoder.generate(PROMPTS, seed=5)
@@ -161,11 +179,19 @@ def test_a_stream_tells_the_same_and_as_it_grows_where_that_is_final(how: str) -
 
 FEATURES = torch.randn(3, 8, 24, generator=torch.Generator().manual_seed(1))
 TEXTS = [[11, 12, 13, 14], [21, 22], [31, 32, 33, 34, 35, 36]]
-WITH_ENCODERS = [how for how in SETTINGS if not how.startswith("dola")]
+WITH_ENCODERS = [
+    pytest.param(
+        how,
+        name,
+        marks=[] if how in QUICK | {"greedy", "contrastive"} or name == "t5" else [pytest.mark.slow],
+    )
+    for how in SETTINGS
+    for name in ("t5", "whisper")
+    if not how.startswith("dola")
+]
 
 
-@pytest.mark.parametrize("name", ["t5", "whisper"])
-@pytest.mark.parametrize("how", WITH_ENCODERS)
+@pytest.mark.parametrize(("how", "name"), WITH_ENCODERS)
 def test_an_encoder_decoder_decodes_with_it_row_by_row(name: str, how: str) -> None:
     model = seq2seq(name)
     pipe = (
@@ -189,3 +215,14 @@ def test_an_encoder_decoder_decodes_with_it_row_by_row(name: str, how: str) -> N
     if how in ("assisted", "prompt_lookup"):
         given = {"prompts": TEXTS} if name == "t5" else {"model_inputs": {"input_features": FEATURES}}
         assert [tokens for tokens, _ in whole] == Decoder(model).generate(**given, max_new_tokens=NEW).tokens
+
+
+@pytest.mark.parametrize("layers", ["low", "high", [0, 1]])
+@pytest.mark.parametrize("name", ["t5", "whisper"])
+def test_dola_refuses_an_encoder_decoder_by_name(name: str, layers: Any) -> None:
+    given: dict[str, Any] = (
+        {"prompts": TEXTS} if name == "t5" else {"model_inputs": {"input_features": FEATURES}}
+    )
+    decoder = Decoder(seq2seq(name), Pipeline().with_strategy("dola", layers=layers))
+    with pytest.raises(ModelError, match=r"dola .* encoder-decoder\n.*help: use another strategy"):
+        decoder.generate(**given)

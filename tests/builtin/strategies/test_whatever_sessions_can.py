@@ -4,6 +4,7 @@ sessions that cannot reorder rows."""
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -31,9 +32,15 @@ def able(decoder: Decoder, **capabilities: Any) -> Decoder:
     return decoder
 
 
-@pytest.mark.parametrize("masks", [True, False])
-@pytest.mark.parametrize("select", [True, False])
-@pytest.mark.parametrize("rewind", ["ragged", "uniform", "none"])
+ABILITIES = list(product(["ragged", "uniform", "none"], [True, False], [True, False]))
+QUICK = {("ragged", False, True), ("uniform", True, False), ("none", True, True), ("none", False, False)}
+"""Each ability there and not; all with all are `make test-all`'s."""
+
+
+@pytest.mark.parametrize(
+    ("rewind", "select", "masks"),
+    [pytest.param(*can, marks=[] if can in QUICK else [pytest.mark.slow]) for can in ABILITIES],
+)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_text_is_the_same(strategy: str, rewind: str, select: bool, masks: bool) -> None:
     model = model_of("llama")

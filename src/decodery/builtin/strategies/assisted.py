@@ -52,7 +52,7 @@ class Assisted:
         # The last token that a row has room for is the model's own.
         room = (torch.minimum(run.room, draft.room) - 1).clamp(min=0)
         budget = torch.where(run.finished, 0, torch.minimum(budget, room))
-        widths, going = torch.zeros_like(budget), ~run.finished
+        widths, going = torch.zeros_like(budget), ~run.finished & ~draft.finished
         tokens: list[Tensor] = []
         drafted: list[Tensor] = []
         while bool((going := going & (widths < budget)).any()):

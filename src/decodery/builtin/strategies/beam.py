@@ -15,7 +15,7 @@ from torch import Tensor
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import Run
 from .best import Candidates, best_of_beams
-from .hypotheses import NEVER, Prompts, Text
+from .hypotheses import NEVER, Prompts, Text, nothing_left
 
 
 class Beam:
@@ -91,6 +91,11 @@ class Beam:
     def _step(self, run: Run, prompts: Prompts, generated: int) -> Prompts:
         """One token more for every beam. Prompts that are done are emitted, and dropped but in transformers' layout."""
         found = self.candidates(run, prompts.running)
+        if any(bad := nothing_left(prompts.running, found.scores[:, 0]).tolist()):
+            prompts, kept = self._fail(run, prompts, bad)
+            if not prompts.index:
+                return prompts
+            found = found.take(kept)
         count, beams = prompts.running.shape
         first = torch.arange(count, device=found.beams.device).unsqueeze(1) * beams  # (P, 1)
         rows, tokens = first + found.beams, found.tokens  # (P, C), rows of the run
@@ -120,6 +125,18 @@ class Beam:
         run.select(rows.flatten())  # (P, K) -> (P x K,)
         run.append(tokens.flatten(), stop=False)
         return prompts
+
+    def _fail(self, run: Run, prompts: Prompts, bad: list[bool]) -> tuple[Prompts, list[int]]:
+        """What is left without the prompts whose beams have nothing to go on with, and their places."""
+        rows = torch.tensor(bad, device=run.lengths.device).repeat_interleave(
+            self.num_beams
+        )  # (P,) -> (P x K,)
+        run.fail(rows, run.logits().float().log_softmax(-1))
+        self._emit(run, prompts, [place for place, failed in enumerate(bad) if failed], "error")
+        kept = [place for place, failed in enumerate(bad) if not failed]
+        if kept:
+            run.select((~rows).nonzero().flatten())  # (P x K,) -> (P' x K, 1) -> (P' x K,)
+        return prompts.take(kept), kept
 
     def _finished(self, prompts: Prompts, over: list[bool], generated: int) -> list[bool]:
         """Which prompts are done; `over` tells of those whose candidates all end."""
@@ -216,8 +233,12 @@ class BeamSample(Beam):
         values = run.process(self._logprobs(run))
         vocabulary = values.shape[-1]
         values = (values.view(prompts, beams, -1) + running.unsqueeze(-1)).flatten(1)  # -> (P, K x V)
+        bad = nothing_left(running, values.amax(-1)).unsqueeze(
+            1
+        )  # (P,) -> (P, 1), draws that count for nothing
+        values = values.masked_fill(bad, 0.0)
         first = torch.arange(prompts, device=values.device) * beams
         drawn = run.rng.without_replacement(values, min(self.keep, values.shape[1]), first)
         scores, order = values.gather(1, drawn).sort(dim=-1, descending=True)
         drawn = drawn.gather(1, order)
-        return Candidates(scores, drawn // vocabulary, drawn % vocabulary)
+        return Candidates(scores.masked_fill(bad, torch.nan), drawn // vocabulary, drawn % vocabulary)

@@ -19,6 +19,11 @@ class Candidates:
     beams: Tensor
     tokens: Tensor
 
+    def take(self, kept: list[int]) -> Candidates:
+        """Those of the prompts at these places alone."""
+        at = torch.tensor(kept, device=self.scores.device)
+        return Candidates(self.scores[at], self.beams[at], self.tokens[at])
+
 
 def best_of_beams(values: Tensor, running: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(P, K, V) scores of tokens and (P, K) of beams -> (P, C) the greatest sums, the best first, and (P, C) int64

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import Run
-from .hypotheses import NEVER
+from .hypotheses import NEVER, nothing_left
 from .pools import Finished, Pool
 
 
@@ -205,6 +205,12 @@ class DiverseBeam:
         vocabulary = values.shape[-1]
         flat = values.flatten(1)  # (G, size, V) -> (G, size x V)
         scores, at = flat.topk(min(self.keep, flat.shape[1]))
+        before = torch.tensor([groups[place].totals for place in places], device=values.device)
+        if any(bad := nothing_left(before, scores[:, 0]).tolist()):
+            self._fail(run, groups, {groups[place].prompt for place, b in zip(places, bad, strict=True) if b})
+            fine = [number for number, failed in enumerate(bad) if not failed]
+            left = [places[number] for number in fine]
+            return self._choose(run, groups, left, values[fine], generated) if left else {}
         firsts = torch.tensor(places, device=at.device).unsqueeze(1) * self.size
         rows, tokens = firsts + at // vocabulary, at % vocabulary  # (G, C)
         reasons = run.stops(rows.flatten(), tokens.flatten())
@@ -244,6 +250,16 @@ class DiverseBeam:
             following = self.revised(run, group, first, values, following, last)
         group.done = group.pool.closed(options[0].total, generated) or not following
         return following
+
+    def _fail(self, run: Run, groups: list[Group], prompts: set[int]) -> None:
+        """End these prompts, whose beams have nothing to go on with: all of their groups close as they stand."""
+        failed = torch.tensor([group.prompt in prompts for group in groups], device=run.lengths.device)
+        rows = failed.repeat_interleave(self.size)  # (G,) -> (G x size,)
+        run.fail(rows, run.logits().float().log_softmax(-1))
+        for place, group in enumerate(groups):
+            if group.prompt in prompts:
+                beams = [(place * self.size + beam, total) for beam, total in enumerate(group.totals)]
+                self._close(run, group, beams, ["error"] * self.size)
 
     # -- results ----------------------------------------------------------------------------------------------
 

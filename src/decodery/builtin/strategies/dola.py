@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ...contracts.errors import InvalidInput
+from ...contracts.errors import InvalidInput, ModelError
 from ...contracts.protocols import Run
 
 RELATIVE_TOP = 0.1
@@ -26,8 +26,13 @@ class DoLa:
         self.layers, self.do_sample = layers, do_sample
 
     def decode(self, run: Run) -> Iterator[None]:
-        """Raises `ModelError` for a model that does not tell its hidden states, `InvalidInput` where it has none of the
-        layers."""
+        """Raises `ModelError` for a model that does not tell its hidden states and for an encoder-decoder,
+        `InvalidInput` where it has none of the layers."""
+        if run.model.encoder is not None:
+            raise ModelError(
+                "dola reads the early layers of a decoder alone, and this model is an encoder-decoder",
+                remedy="use another strategy: contrastive looks at hidden states and takes encoder-decoders",
+            )
         layers = premature_layers(self.layers, run.model.layers or 0, run.model.tied)
         if not layers and run.model.layers:
             raise InvalidInput(

@@ -52,3 +52,12 @@ class Prompts:
     def any_full(self) -> bool:
         """Whether some prompt's pool has no room."""
         return any(None not in texts for texts in self.texts)
+
+
+def nothing_left(running: Tensor, best: Tensor) -> Tensor:
+    """(P, K) sums of beams, (P,) of the best candidate -> (P,) bool, whether a prompt cannot go on: a NaN or an
+    infinite score anywhere, or every token of every beam banned. Where every beam had ended before, nothing is amiss.
+
+    torch's maximum and its order have NaN first, so the best candidate tells of all.
+    """
+    return ~best.isfinite() & ~((best == -torch.inf) & (running.amax(-1) <= NEVER))

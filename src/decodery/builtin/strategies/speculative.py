@@ -41,6 +41,8 @@ def judge(
         if place < drafts.shape[1]:
             rest = remainder(left, drafts[:, place], None if drafted is None else drafted[place])
             left = torch.where((widths == place).unsqueeze(1), left, rest)  # (R,) -> (R, 1)
+        # Nothing can be drawn from a bad row, and `accept` is who says so.
+        left = left.masked_fill(~left.amax(-1, keepdim=True).isfinite(), 0.0)
         drawn = run.rng.categorical(left, "residual", ahead=place)
         following = torch.where(counts == place, drawn, following)
     return counts, following

@@ -147,6 +147,11 @@ class Run(Protocol):
         """(R,) bool: ends those rows that are not finished yet."""
         ...
 
+    def fail(self, rows: Tensor, values: Tensor) -> None:
+        """(R,) bool: nothing can be chosen in those rows from `process(values)`, (R, V). Raises `BadRow`, which names
+        who made them so; under `on_bad_row: stop_row` ends them, with the reason "error". `scores` does it itself."""
+        ...
+
     # -- several tokens in one forward ------------------------------------------------------------------------
 
     def verify(self, drafts: Tensor, widths: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ...contracts.errors import PluginError
+from ...contracts.errors import BadRow, PluginError
 from ...contracts.steps import Step
 from ..graph.loop import decode_in_graph
 from ..io.generation import Row
@@ -78,10 +78,13 @@ class Part:
         """Decode to the end; an item whenever there is something new to show. Sessions are closed whatever happens."""
         with closing(self._opening):
             strategy = self._opening.strategy
-            if hasattr(strategy, "choose"):
-                yield from self._loop()
-                return
-            yield from strategy.decode(self._run) or ()
+            try:
+                if hasattr(strategy, "choose"):
+                    yield from self._loop()
+                    return
+                yield from strategy.decode(self._run) or ()
+            except BadRow as bad:  # a row of the part, of which the caller knows nothing
+                raise BadRow(self.places[bad.row], bad.step, bad.processor, bad.what) from bad
             self._check()
 
     def _loop(self) -> Iterator[None]:

@@ -149,12 +149,19 @@ class Plan:
         for part in self._edits:
             part.rewind(counts)
 
-    def blame(self, view: View, logits: Tensor, row: int) -> tuple[str, str]:
+    def blame(
+        self, view: View, logits: Tensor, row: int, values: Tensor | None = None, maker: str = "strategy"
+    ) -> tuple[str, str]:
         """Which processor made `row` bad, and how: ("top_p", "every token is banned"). Runs the steps once more for
-        that row; applying changes no state, by contract."""
+        that row; applying changes no state, by contract. `values` (R, V) are what a strategy, the `maker`, made of the
+        logits for the processors, where it did."""
         scores = as_scores(logits)
         if bad_rows(scores)[row]:
             return "model", _what(scores[row])
+        if values is not None:
+            scores = as_scores(values)
+            if bad_rows(scores)[row]:
+                return maker, _what(scores[row])
         alone = View(view.input_ids, view.lengths, view.prompt_lengths, view.host_lengths, [row])
         for step in self.processors:
             scores = step(alone, scores)

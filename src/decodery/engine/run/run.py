@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ class Run(RunState):
         scores = self._scores.get()
         if scores is None or values is not None:
             raw = self.logits()
-            scores = self._checked(raw, self.process(raw if values is None else values))
+            scores = self._checked(raw, self.process(raw if values is None else values), values)
             self._scores.set(scores)
             self._watchers.scores(as_scores(raw), scores, self._rows.growing_mask)
         return scores
@@ -87,6 +88,13 @@ class Run(RunState):
             self._rows.finish(row, reason)
         if not self._rectangle:
             self._rows.activate(self._rows.growing)
+
+    def fail(self, rows: Tensor, values: Tensor) -> None:
+        if self._on_bad_row == "error":
+            chosen = rows.nonzero().flatten().tolist()  # (R,) -> (F, 1) -> (F,)
+            bad = bad_rows(self.process(values)).tolist()
+            self._blame(next((row for row in chosen if bad[row]), chosen[0]), self.logits(), values)
+        self.finish(rows, "error")
 
     # -- rows -------------------------------------------------------------------------------------------------
 
@@ -293,16 +301,20 @@ class Run(RunState):
         self._plan.rewind(counts)
         self._stops.rewind(counts)
 
-    def _checked(self, raw: Tensor, scores: Tensor) -> Tensor:
+    def _blame(self, row: int, raw: Tensor, values: Tensor | None) -> NoReturn:
+        """Raise `BadRow` for this row: `raw` (R, V) the model gave, `values` (R, V) the strategy made of it."""
+        processor, what = self._plan.blame(self._view(), raw, row, values, type(self._strategy).__name__)
+        raise BadRow(self._rows.lineage[row], int(self._history.steps[row]), processor, what)
+
+    def _checked(self, raw: Tensor, scores: Tensor, values: Tensor | None = None) -> Tensor:
         """Name the first bad row, or end it alone. The row's scores become zeros, so that the others' draw is as it
-        would have been."""
+        would have been. `values` (R, V) went into the processors, `raw` where there are none."""
         bad = bad_rows(scores).tolist()
         for row in self._rows.active:
             if not bad[row] or self._rows.reasons[row] is not None:
                 continue
             if self._on_bad_row == "error":
-                processor, what = self._plan.blame(self._view(), raw, row)
-                raise BadRow(row, int(self._history.steps[row]), processor, what)
+                self._blame(row, raw, values)
             self._rows.reasons[row] = "error"
         if any(bad):
             scores = scores.masked_fill(

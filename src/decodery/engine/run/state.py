@@ -145,8 +145,8 @@ class RunState:
         for step in steps:
             if not step.follows:
                 raise CannotFollow(
-                    f"{step.name!r} keeps state and has no observe, select and rewind, so rows cannot be {what}",
-                    remedy="give it the three methods, or add it with stateless=True if it keeps nothing",
+                    f"{step.name!r} keeps state and has no {step.lacks}, so rows cannot be {what}",
+                    remedy=f"give it {step.lacks}, or add it with stateless=True if it keeps nothing",
                 )
         if self._told and not hasattr(self._strategy, method):
             raise CannotFollow(

@@ -90,7 +90,15 @@ class BoundStep(ABC):
     @property
     def follows(self) -> bool:
         """Whether rows may be reordered or taken back under this step."""
-        return self.stateless or all(hasattr(self.instances[0], m) for m in ("observe", "select", "rewind"))
+        return self.stateless or not self.lacks
+
+    @property
+    def lacks(self) -> str:
+        """Which of the methods that let a step follow its rows this one has not: "select and rewind"."""
+        *others, last = [m for m in ("observe", "select", "rewind") if not hasattr(self.instances[0], m)] or [
+            ""
+        ]
+        return f"{', '.join(others)} and {last}" if others else last
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host."""

@@ -63,7 +63,6 @@ def decoding_repeats(case: Case) -> None:
 
 @check(
     "decode",
-    unless=["roles"],
     remedy="take all chance from run.uniform; keep nothing from one run to the next",
 )
 def own_loop_repeats(case: Case) -> None:
@@ -73,7 +72,6 @@ def own_loop_repeats(case: Case) -> None:
 
 @check(
     "decode",
-    unless=["roles"],
     remedy="keep the rows of one prompt from the others': no maximum over all rows",
 )
 def own_loop_does_not_depend_on_the_batch(case: Case) -> None:

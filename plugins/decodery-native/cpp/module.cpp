@@ -80,8 +80,8 @@ int64_t flagged(const Batch& batch, const Answers& answers) {
 }  // namespace
 
 NB_MODULE(_native, module) {
-    // A frame that outlives the interpreter (a daemon thread's, a kept traceback's) keeps its plan and so our objects:
-    // nobody's counting is wrong, and nanobind's page of it would end a run of which the user has been told already.
+    // A daemon thread's frame outlives the interpreter and keeps its plan, and so our objects: nobody's counting is
+    // wrong, and nanobind's page of it would end a run of which the user has been told already.
     nb::set_leak_warnings(false);
     nb::class_<Chain>(module, "Chain")
         .def(nb::init<const Words&, const std::vector<double>&, const std::string&>())

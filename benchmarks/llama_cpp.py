@@ -68,7 +68,7 @@ class _Chain:
         self._api = api
         self._chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
         for step in (
-            api.llama_sampler_init_penalties(LAST, 1.1, 0.0, 0.0),
+            api.llama_sampler_init_penalties(VOCAB, LAST, 1.1, 0.0, 0.0),
             api.llama_sampler_init_top_k(50),
             api.llama_sampler_init_top_p(0.95, 1),
             api.llama_sampler_init_temp(0.8),

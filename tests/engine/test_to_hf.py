@@ -317,7 +317,7 @@ def test_what_processors_cannot_carry_is_refused_by_name(pipe: Pipeline, named: 
 def test_a_fact_that_a_step_needs_is_asked_for_by_name() -> None:
     with pytest.raises(InvalidInput, match="'encoder_no_repeat_ngram' needs encoder_ids"):
         Pipeline().add("encoder_no_repeat_ngram", 2).to_hf()(IDS, torch.zeros(3, 80))
-    with pytest.raises(TypeError, match="eos_id"):
+    with pytest.raises(InvalidInput, match=r"there is no fact 'eos_id'\n.*eos_token_id"):
         Pipeline().to_hf(eos_id=5)
 
 

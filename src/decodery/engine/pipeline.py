@@ -16,7 +16,7 @@ from ..host.registry import Host
 from ..recipe.recipe import Recipe, default_stop
 from .building import made_step, place_of, written
 from .into_hf.facts import Told
-from .into_hf.lists import hf_criteria, hf_processors, read_facts
+from .into_hf.lists import HF_FACTS, hf_criteria, hf_processors, read_facts
 from .own_loop.bound import BoundPipeline, bind_pipeline
 from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
 from .plan.plan import Plan
@@ -260,6 +260,11 @@ class Pipeline:
             step for step in self.effective_stops if step.spec.name in ("max_new_tokens", "max_length")
         ]
         seed = self.effective_strategy.seed
+        unknown = next((name for name in facts if name not in HF_FACTS), None)
+        if unknown is not None:
+            raise InvalidInput(
+                f"there is no fact {unknown!r}", remedy=f"the prompt comes first, then: {', '.join(HF_FACTS)}"
+            )
         return read_facts(prompt, compat=self.compatibility, lengths=lengths, own_seed=seed, **facts)
 
     @cached_property

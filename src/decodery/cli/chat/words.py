@@ -130,9 +130,7 @@ def _write(chat: Chat, name: str, *, over: bool) -> bool:
         )
     text = as_json(chat.conversation) if ending == ".json" else chat.recipe.to_yaml()
     try:
-        data = text.encode()  # first: what cannot be written must not empty the file
-        with open(name, "wb" if over else "xb") as file:
-            file.write(data)
+        _put(Path(name), text.encode(), over=over)
     except FileExistsError:
         raise InvalidInput(f"{name!r} is there already", remedy=f"/save! {name} writes over it") from None
     except (OSError, ValueError) as error:
@@ -144,6 +142,20 @@ def _write(chat: Chat, name: str, *, over: bool) -> bool:
     what = f"{count} message{'' if count == 1 else 's'}" if ending == ".json" else "the recipe"
     chat.console.say(f"saved {what} to {name}")
     return True
+
+
+def _put(place: Path, data: bytes, *, over: bool) -> None:
+    """Whole or not at all: what was there stays until all of the new is on the disk."""
+    if not over:
+        with place.open("xb") as file:
+            file.write(data)
+        return
+    beside = place.with_name(f".{place.name}.new")
+    try:
+        beside.write_bytes(data)
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _load(chat: Chat, name: str) -> bool:

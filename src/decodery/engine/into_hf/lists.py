@@ -41,6 +41,13 @@ def hf_criteria(steps: Sequence[Step], use: StrategyUse, told: Told) -> Any:
     return RecipeCriteria([RecipeStoppingCriteria(steps, use, told)])
 
 
+HF_FACTS = (
+    "attention_mask", "vocab_size", "eos_token_id", "pad_token_id", "tokenizer", "encoder_ids",
+    "encoder_attention_mask", "max_length", "device", "seed",
+)  # fmt: skip
+"""What `Pipeline.to_hf` may be told by name."""
+
+
 def read_facts(
     prompt: Tensor | None = None,
     *,

@@ -9,7 +9,8 @@ import torch
 from engine_support import VOCAB
 
 from decodery import Decoder, Pipeline
-from decodery.testing import TableModel
+from decodery.contracts.errors import InvalidInput
+from decodery.testing import RandomTransformer, TableModel
 
 
 def test_a_run_opened_after_rows_were_repeated_begins_with_each_rows_own_text() -> None:
@@ -51,3 +52,13 @@ def test_every_row_that_was_wanted_is_there_after_ctrl_c(strategy: str) -> None:
     )
     assert [(row.prompt_index, row.sample_index) for row in gen] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert set(gen.finish_reasons) == {"interrupted"}
+
+
+def test_a_role_prompt_that_nobody_looks_for_is_told() -> None:
+    model = RandomTransformer(20, seed=1)
+    with pytest.raises(InvalidInput, match="strategy 'greedy' looks for no role prompt 'negative'"):
+        Decoder(model, "greedy").generate([[1, 2]], role_prompts={"negative": [[3]]}, max_new_tokens=2)
+    guided = Decoder(model, {"recipe": 1, "strategy": {"mix": {"formula": "cfg", "guidance_scale": 2.0}}})
+    with pytest.warns(UserWarning, match="strategy 'mix' looks for no role prompt 'negativ'"):
+        guided.generate([[1, 2]], role_prompts={"negativ": [[3]]}, max_new_tokens=2)
+    guided.generate([[1, 2]], role_prompts={"negative": [[3]]}, max_new_tokens=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ...contracts.errors import BadRow, PluginError
+from ...contracts.errors import BadRow, InvalidInput, PluginError
 from ...contracts.steps import Step
 from ..graph.loop import decode_in_graph
 from ..io.generation import Row
@@ -78,6 +79,11 @@ class Part:
         """Decode to the end; an item whenever there is something new to show. Sessions are closed whatever happens."""
         with closing(self._opening):
             strategy = self._opening.strategy
+            if hasattr(strategy, "choose") and self._run.role_prompts:
+                raise InvalidInput(
+                    _unread(self._run.role_prompts.unread, self._name),
+                    remedy="strategies with further models or texts do, as 'mix'",
+                )
             try:
                 if hasattr(strategy, "choose"):
                     yield from self._loop()
@@ -86,6 +92,8 @@ class Part:
             except BadRow as bad:  # a row of the part, of which the caller knows nothing
                 raise BadRow(self.places[bad.row], bad.step, bad.processor, bad.what) from bad
             self._check()
+            if unread := self._run.role_prompts.unread:
+                warnings.warn(_unread(unread, self._name), stacklevel=6)
 
     def _loop(self) -> Iterator[None]:
         return (
@@ -159,3 +167,8 @@ class Part:
                 f"strategy {self._name!r} left {len(self._run.reasons)} rows of {len(self.origins)}",
                 remedy="select one row for each that it was given",
             )
+
+
+def _unread(roles: set[str], strategy: str) -> str:
+    named = ", ".join(repr(role) for role in sorted(roles))
+    return f"strategy {strategy!r} looks for no role prompt {named}"

@@ -16,6 +16,7 @@ from ..io.observers import Watchers
 from ..plan.plan import Plan
 from ..steps.apply import BoundStep, View
 from ..steps.stopping import StopRules
+from .beside import RolePrompts
 from .hypotheses import Drafts, Hypothesis
 from .roster import Roster
 from .values import Values
@@ -58,7 +59,7 @@ class RunState:
         self._feed, self._history, self._plan, self._stops = feed, history, plan, stops
         self._strategy, self.rng, self.samples, self.roles = strategy, rng, samples, roles
         self._rows = Roster(history.host_lengths, history.tokens.device)
-        self._limits, self._opener, self.role_prompts = limits, opener, role_prompts or {}
+        self._limits, self._opener, self.role_prompts = limits, opener, RolePrompts(role_prompts or {})
         self.model, self.tokenizer = model, tokenizer
         self._lockstep, self._rectangle, self._on_bad_row = lockstep, rectangle, on_bad_row
         self._pads_finished = rectangle and stops.know_eos

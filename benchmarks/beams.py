@@ -18,6 +18,7 @@ PROMPTS = ("It was a dark night, and the", "He looked at her and said", "In the 
 
 def run(rounds: int = 15) -> Iterator[Comparison]:
     """Beam 4 with and without `compat: hf`, a token; then `assisted` against greedy. Equal texts are checked first."""
+    yield from _against_generate(4_096, 1, rounds)
     yield from _against_generate(32_000, 1, rounds)
     yield from _against_generate(32_000, 4, rounds)
     yield from _against_generate(128_256, 4, 5)

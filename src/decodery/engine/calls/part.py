@@ -17,7 +17,7 @@ from ..graph.loop import decode_in_graph
 from ..io.generation import Row
 from ..io.recorders import LogprobRecorder, ScoreRecorder
 from ..io.rows import Event, Origin, RowEvents, hypothesis_events, hypothesis_row, result_row
-from ..loop import decode_tokens
+from ..loop import decode_tokens, own_steps
 from ..pipeline import Pipeline
 from ..run.hypotheses import Hypothesis
 from .opening import Opening, Setting
@@ -88,7 +88,7 @@ class Part:
                 if hasattr(strategy, "choose"):
                     yield from self._loop()
                     return
-                yield from strategy.decode(self._run) or ()
+                yield from own_steps(strategy, self._run)
             except BadRow as bad:  # a row of the part, of which the caller knows nothing
                 raise BadRow(self.places[bad.row], bad.step, bad.processor, bad.what) from bad
             self._check()

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from itertools import compress
 
 import pytest
 import torch
@@ -34,7 +35,9 @@ def _quiet() -> Iterator[None]:
 
 def _check(case: BeamCase) -> None:
     if FOUR and case.keys["do_sample"]:
-        pytest.skip(f"transformers {transformers.__version__} leaves the beams that it has drawn unsorted")
+        pytest.skip(
+            f"transformers {transformers.__version__} differs in some sampled beams; the cause is not known"
+        )
     if FOUR and "repetition_penalty" in case.keys and len({len(prompt) for prompt in case.prompts}) > 1:
         pytest.skip(f"transformers {transformers.__version__} penalises the pads before a row like its words")
     if FOUR and "exponential_decay_length_penalty" in case.keys and BAN_THE_END & case.keys.keys():
@@ -43,8 +46,10 @@ def _check(case: BeamCase) -> None:
         )
     tokens, scores, state = case.theirs()
     found = case.ours()
-    # What goes on behind an end fills places that no text of worth was found for, on both sides.
-    assert [until(case.eos, row) for row in found.tokens] == tokens, case
+    # Places that no text of worth was found for are filled with what is left, on both sides.
+    worth = [score > -1e6 for score in scores.tolist()]
+    ours = [until(case.eos, row) for row in found.tokens]
+    assert list(compress(ours, worth)) == list(compress(tokens, worth)), case
     torch.testing.assert_close(
         torch.tensor(found.sequence_scores), scores, rtol=1e-5, atol=1e-5, msg=lambda text: f"{text}\n{case}"
     )

@@ -7,9 +7,12 @@ of its log-probabilities, as the processors leave them, over its length to the p
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import version
 from typing import Literal
 
 import torch
+from packaging.version import Version
 from torch import Tensor
 
 from ...contracts.errors import InvalidInput
@@ -91,7 +94,8 @@ class Beam:
     def _step(self, run: Run, prompts: Prompts, generated: int) -> Prompts:
         """One token more for every beam. Prompts that are done are emitted, and dropped but in transformers' layout."""
         found = self.candidates(run, prompts.running)
-        if any(bad := nothing_left(prompts.running, found.scores[:, 0]).tolist()):
+        best = found.scores[:, 0] if found.ranked else found.scores.amax(-1)
+        if any(bad := nothing_left(prompts.running, best).tolist()):
             prompts, kept = self._fail(run, prompts, bad)
             if not prompts.index:
                 return prompts
@@ -100,7 +104,7 @@ class Beam:
         first = torch.arange(count, device=found.beams.device).unsqueeze(1) * beams  # (P, 1)
         rows, tokens = first + found.beams, found.tokens  # (P, C), rows of the run
         reasons = run.stops(rows.flatten(), tokens.flatten())
-        if any(reasons):
+        if any(reasons) or not found.ranked:
             hits = torch.tensor([reason is not None for reason in reasons], device=rows.device).view(
                 rows.shape
             )
@@ -239,6 +243,16 @@ class BeamSample(Beam):
         values = values.masked_fill(bad, 0.0)
         first = torch.arange(prompts, device=values.device) * beams
         drawn = run.rng.without_replacement(values, min(self.keep, values.shape[1]), first)
-        scores, order = values.gather(1, drawn).sort(dim=-1, descending=True)
-        drawn = drawn.gather(1, order)
-        return Candidates(scores.masked_fill(bad, torch.nan), drawn // vocabulary, drawn % vocabulary)
+        scores = values.gather(1, drawn)
+        ranked = not run.rectangle or hf_ranks_draws()
+        if ranked:
+            scores, order = scores.sort(dim=-1, descending=True)
+            drawn = drawn.gather(1, order)
+        return Candidates(scores.masked_fill(bad, torch.nan), drawn // vocabulary, drawn % vocabulary, ranked)
+
+
+@cache
+def hf_ranks_draws() -> bool:
+    """Whether the transformers that `compat: hf` stands for sorts what its beams have drawn: since 5.24. Before, the
+    first drawn are those that may end a text."""
+    return Version(version("transformers")).release >= (5, 24)

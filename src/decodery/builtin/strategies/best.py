@@ -13,16 +13,18 @@ BLOCK = 128
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """C candidates a prompt, the best first: scores (P, C) float32, the beam (P, C) and the token (P, C) of each."""
+    """C candidates a prompt: scores (P, C) float32, the beam (P, C) and the token (P, C) of each; the best first where
+    they are `ranked`."""
 
     scores: Tensor
     beams: Tensor
     tokens: Tensor
+    ranked: bool = True
 
     def take(self, kept: list[int]) -> Candidates:
         """Those of the prompts at these places alone."""
         at = torch.tensor(kept, device=self.scores.device)
-        return Candidates(self.scores[at], self.beams[at], self.tokens[at])
+        return Candidates(self.scores[at], self.beams[at], self.tokens[at], self.ranked)
 
 
 def best_of_beams(values: Tensor, running: Tensor, count: int) -> tuple[Tensor, Tensor]:

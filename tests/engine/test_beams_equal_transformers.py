@@ -50,8 +50,14 @@ def _check(case: BeamCase) -> None:
     worth = [score > -1e6 for score in scores.tolist()]
     ours = [until(case.eos, row) for row in found.tokens]
     assert list(compress(ours, worth)) == list(compress(tokens, worth)), case
+    own = torch.tensor(found.sequence_scores)
+    assert [score > -1e6 for score in own.tolist()] == worth, case
     torch.testing.assert_close(
-        torch.tensor(found.sequence_scores), scores, rtol=1e-5, atol=1e-5, msg=lambda text: f"{text}\n{case}"
+        own[torch.tensor(worth)],
+        scores[torch.tensor(worth)],
+        rtol=1e-5,
+        atol=1e-5,
+        msg=lambda text: f"{text}\n{case}",
     )
     assert torch.equal(torch.get_rng_state(), state), case
     EQUAL[f"{case.model} {'beam_sample' if case.keys['do_sample'] else 'beam'}"] += 1

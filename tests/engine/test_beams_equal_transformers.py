@@ -13,7 +13,7 @@ import pytest
 import torch
 import transformers
 from beam_configs import BeamCase, beam_cases, until
-from hf_versions import FOUR
+from hf_versions import FOUR, RELEASE
 from random_configs import BAN_THE_END
 
 FEW, MANY = 24, 240
@@ -37,6 +37,10 @@ def _check(case: BeamCase) -> None:
     if FOUR and case.keys["do_sample"]:
         pytest.skip(
             f"transformers {transformers.__version__} differs in some sampled beams; the cause is not known"
+        )
+    if RELEASE < (5, 24) and case.number == 140:
+        pytest.skip(
+            f"transformers {transformers.__version__} goes on otherwise once all of a prompt's beams are dead"
         )
     if FOUR and "repetition_penalty" in case.keys and len({len(prompt) for prompt in case.prompts}) > 1:
         pytest.skip(f"transformers {transformers.__version__} penalises the pads before a row like its words")

@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from itertools import compress
 
 import pytest
 import torch
@@ -40,7 +39,7 @@ def _check(case: BeamCase) -> None:
         )
     if RELEASE < (5, 24) and case.number == 140:
         pytest.skip(
-            f"transformers {transformers.__version__} goes on otherwise once all of a prompt's beams are dead"
+            f"transformers {transformers.__version__} differs in this sampled case; the cause is not known"
         )
     if FOUR and "repetition_penalty" in case.keys and len({len(prompt) for prompt in case.prompts}) > 1:
         pytest.skip(f"transformers {transformers.__version__} penalises the pads before a row like its words")
@@ -50,18 +49,10 @@ def _check(case: BeamCase) -> None:
         )
     tokens, scores, state = case.theirs()
     found = case.ours()
-    # Places that no text of worth was found for are filled with what is left, on both sides.
-    worth = [score > -1e6 for score in scores.tolist()]
-    ours = [until(case.eos, row) for row in found.tokens]
-    assert list(compress(ours, worth)) == list(compress(tokens, worth)), case
-    own = torch.tensor(found.sequence_scores)
-    assert [score > -1e6 for score in own.tolist()] == worth, case
+    # What goes on behind an end fills places that no text of worth was found for, on both sides.
+    assert [until(case.eos, row) for row in found.tokens] == tokens, case
     torch.testing.assert_close(
-        own[torch.tensor(worth)],
-        scores[torch.tensor(worth)],
-        rtol=1e-5,
-        atol=1e-5,
-        msg=lambda text: f"{text}\n{case}",
+        torch.tensor(found.sequence_scores), scores, rtol=1e-5, atol=1e-5, msg=lambda text: f"{text}\n{case}"
     )
     assert torch.equal(torch.get_rng_state(), state), case
     EQUAL[f"{case.model} {'beam_sample' if case.keys['do_sample'] else 'beam'}"] += 1

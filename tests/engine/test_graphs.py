@@ -15,7 +15,8 @@ from decodery import Decoder, Pipeline
 from decodery.contracts.errors import BadRow, InvalidInput, ModelError
 from decodery.contracts.specs import StepSpec
 from decodery.engine.graph import loop
-from decodery.engine.graph.held import Fusable
+from decodery.engine.graph.body import Body
+from decodery.engine.graph.fusable import Fusable
 from decodery.testing import isolated_host
 
 EQUAL = [[1, 2, 3], [4, 6, 7]]
@@ -113,14 +114,25 @@ class Counts:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_step_that_cannot_be_held_is_named_and_the_graph_ends_before_it(device: str) -> None:
+@pytest.mark.parametrize("compat", [False, True])
+def test_a_step_that_cannot_be_held_is_named_and_the_graph_is_split_there(
+    compat: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
-    pipe = Pipeline().add("repetition_penalty", 1.2).add(Counts()).add("temperature", 1.5)
-    plain, other = decoders(Steady(), pipe.with_strategy("sample", seed=1), device, "input_pos")
+    pipe = Pipeline().add("repetition_penalty", 1.2).add(Counts()).add("temperature", 1.5).add("top_k", 7)
+    pipe = pipe.with_strategy("sample", seed=1).stop("stop_token_ids", [3])
+    plain, other = decoders(Steady(), pipe.compat("hf") if compat else pipe, device, "input_pos")
     expected = plain.generate(EQUAL, max_new_tokens=10)
-    with pytest.warns(RuntimeWarning, match="'counts' cannot be held in a graph: it keeps state"):
+    called: list[str] = []
+    for name in ("first", "last", "step"):
+        own = getattr(Body, name)
+        monkeypatch.setattr(Body, name, lambda self, own=own, name=name: (called.append(name), own(self))[1])
+    with pytest.warns(
+        RuntimeWarning, match="'counts' cannot be held in a graph: it keeps state.*split there"
+    ):
         found = other.generate(EQUAL, max_new_tokens=10)
     assert found.tokens == expected.tokens
+    assert set(called) == {"first", "last"}
 
 
 class Unsure:
@@ -162,6 +174,102 @@ def test_what_a_sampler_is_unsure_of_is_decided_by_the_steps(
     told = [[token for token in row if token >= 0] for row in decided]
     assert told == [row[1:] for row in found.tokens]
     assert found.fallbacks == sum(map(len, told))
+
+
+class Torn(Unsure):
+    """The steps' own draw, unsure of every fifth token, of which it tells another."""
+
+    def sampling(self, chain: Any, rows: int, vocab: int, device: Any, **given: Any) -> Torn:
+        self.rng = given["rng"]
+        return self
+
+    def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.rng.categorical(scores)
+        unsure = tokens % 5 == 1
+        return torch.where(unsure, 2, tokens), unsure
+
+    def observe(self, ids: Tensor) -> None:
+        pass
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", ["hf", "input_pos"])
+def test_a_step_that_was_launched_ahead_stands_still_behind_a_row_in_doubt(
+    kind: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model: Any = llama() if kind == "hf" else Steady()
+    adapter: Any = {"name": "hf", "cache": "static"} if kind == "hf" else "input_pos"
+    plain, other = decoders(model, CHAIN.stop("stop_token_ids", [9]), device, adapter)
+    monkeypatch.setattr(
+        loop, "fusable", lambda steps, host: Fusable(len(steps), (), 1.0, Torn()) if steps else None
+    )
+    monkeypatch.setattr(loop.GraphedSteps, "_may_fuse", lambda self: True)
+    monkeypatch.setattr(loop, "CALM", 1)
+    ahead = []
+    settled = loop.GraphedSteps._settled
+    monkeypatch.setattr(
+        loop.GraphedSteps,
+        "_settled",
+        lambda self, told: (ahead.append(len(self._flights)), settled(self, told))[1],
+    )
+    for seed in range(6):
+        expected = plain.generate(EQUAL, max_new_tokens=30, seed=seed)
+        found = other.generate(EQUAL, max_new_tokens=30, seed=seed)
+        assert found.tokens == expected.tokens
+        assert found.finish_reasons == expected.finish_reasons
+    assert 1 in ahead
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_device_knows_the_ends_and_steps_are_launched_ahead(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    pipe = CHAIN.stop("stop_token_ids", [9, 11]).stop("max_length", 14)
+    plain, other = decoders(Steady(), pipe, device, "input_pos")
+    ahead = []
+    land = loop.Flights.land
+    monkeypatch.setattr(loop.Flights, "land", lambda self: (ahead.append(len(self)), land(self))[1])
+    rests = at_rest(monkeypatch)
+    reasons: set[str] = set()
+    for seed in range(12):
+        expected = plain.generate(EQUAL, max_new_tokens=9, seed=seed)
+        found = other.generate(EQUAL, max_new_tokens=9, seed=seed)
+        assert found.tokens == expected.tokens
+        assert found.finish_reasons == expected.finish_reasons
+        reasons.update(found.finish_reasons)
+    assert reasons == {"stop_token_ids", "length"}
+    assert ahead.count(2) > 2 * ahead.count(1)
+    assert rests
+    assert all(there == here and not any(growing) for there, here, growing in rests)
+
+
+def at_rest(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], list[int], list[bool]]]:
+    """Filled by each run at its end: the rows' lengths as the device and as the host has them, and who grows."""
+    rests: list[tuple[list[int], list[int], list[bool]]] = []
+    rest = loop.GraphedSteps._come_to_rest
+
+    def seen(self: Any) -> None:
+        rest(self)
+        history = self._history
+        rests.append((history.lengths.tolist(), list(history.host_lengths), self._body.growing.tolist()))
+
+    monkeypatch.setattr(loop.GraphedSteps, "_come_to_rest", seen)
+    return rests
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_stream_that_is_closed_leaves_nothing_ahead(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    _, other = decoders(Steady(), Pipeline().with_strategy("sample", seed=1), device, "input_pos")
+    rests = at_rest(monkeypatch)
+    stream = other.stream(EQUAL, max_new_tokens=20)
+    for _, _ in zip(range(9), stream, strict=False):
+        pass
+    stream.close()
+    assert rests
+    assert all(there == here for there, here, _ in rests)
 
 
 class Bans:

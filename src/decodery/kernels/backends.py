@@ -102,9 +102,18 @@ class Sampler(Protocol):
     def refuses(self, chain: Chain) -> str: ...
 
     def sampling(
-        self, chain: Chain, rows: int, vocab: int, device: torch.device, *, penalty: float, rng: Any
+        self,
+        chain: Chain,
+        rows: int,
+        vocab: int,
+        device: torch.device,
+        *,
+        penalty: float,
+        rng: Any,
+        halted: Tensor,
     ) -> Sampling | None:
-        """None for what it cannot do after all. `rng` is the run's."""
+        """None for what it cannot do after all. `rng` is the run's. While `halted` (1,) bool says so, a call leaves
+        history and random numbers where they are, and its answer is not looked at."""
         ...
 
 

@@ -26,12 +26,20 @@ class TritonSampler:
         return refuses(chain)
 
     def sampling(
-        self, chain: Chain, rows: int, vocab: int, device: torch.device, *, penalty: float, rng: Any
+        self,
+        chain: Chain,
+        rows: int,
+        vocab: int,
+        device: torch.device,
+        *,
+        penalty: float,
+        rng: Any,
+        halted: Tensor,
     ) -> GraphSampling | None:
         """None for random numbers or a vocabulary that the kernels do not know."""
         if not isinstance(rng, RowRng | TorchRng) or vocab > LARGEST:
             return None
-        return GraphSampling(chain, rows, vocab, device, penalty, rng)
+        return GraphSampling(chain, rows, vocab, device, penalty, rng, halted)
 
 
 class GraphSampling:
@@ -45,6 +53,7 @@ class GraphSampling:
         device: torch.device,
         penalty: float,
         rng: RowRng | TorchRng,
+        halted: Tensor,
     ) -> None:
         self._counted: Tensor | None = None
         self._steps: Tensor | None = None
@@ -52,9 +61,10 @@ class GraphSampling:
             # A copy: the kernel counts by itself, and so does the run.
             self._counted, self._steps = rng.steps, rng.steps.clone()
             twin = RowRng(rng.row_keys, rng.samples, self._steps)
-            self._step = SamplingStep(chain, rows, vocab, device, penalty=penalty, row_rng=twin)
+            source: dict[str, Any] = {"row_rng": twin}
         else:
-            self._step = SamplingStep(chain, rows, vocab, device, penalty=penalty, generator=rng.generator)
+            source = {"generator": rng.generator}
+        self._step = SamplingStep(chain, rows, vocab, device, penalty=penalty, halted=halted, **source)
 
     def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """(R, V) -> (R,) int64, (R,) uint8."""

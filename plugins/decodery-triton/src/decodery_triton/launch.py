@@ -77,22 +77,37 @@ class Draw:
 
 
 def maxima(
-    scores: Tensor, space: Space, seen: Seen | None = None, clock: Tensor | None = None, advance: int = 0
+    scores: Tensor,
+    space: Space,
+    seen: Seen | None = None,
+    clock: Tensor | None = None,
+    advance: int = 0,
+    halted: Tensor | None = None,
 ) -> None:
-    """One pass over (R, V) scores. With a clock this step's offset is taken from it."""
+    """One pass over (R, V) scores. With a clock this step's offset is taken from it; see `SamplingStep` for halted."""
     code = space.coded
     bits, penalties = _seen(seen, space)
     block_maxima[(space.rows, triton.cdiv(space.blocks, PER))](
         scores, space.maxima, space.sums, code.params, code.stride, bits, penalties,
-        space.tokens if clock is None else clock, advance, space.vocab, space.blocks, bits.shape[-1],
+        space.tokens if clock is None else clock, space.flags if halted is None else halted, advance,
+        space.vocab, space.blocks, bits.shape[-1],
         LEADING=code.leading, CODE=code.code, SEEN=seen is not None, SUMS=code.sums, CLOCK=clock is not None,
+        HALTS=halted is not None,
         BLOCK=BLOCK, PER=PER, num_warps=4,
     )  # fmt: skip
 
 
-def draw(scores: Tensor, space: Space, how: Draw, seen: Seen | None = None, *, advance: bool = False) -> None:
+def draw(
+    scores: Tensor,
+    space: Space,
+    how: Draw,
+    seen: Seen | None = None,
+    *,
+    advance: bool = False,
+    halted: Tensor | None = None,
+) -> None:
     """Cuts and draw; `space.tokens` and `space.flags` are the answer. `advance`: certain rows' history and step move
-    on."""
+    on, but where `halted` (1,) uint8 is not 0."""
     code, spare = space.coded, space.tokens
     bits, penalties = _seen(seen, space)
     keys, samples, steps = (spare, spare, spare) if how.rows is None else how.rows
@@ -100,10 +115,11 @@ def draw(scores: Tensor, space: Space, how: Draw, seen: Seen | None = None, *, a
         scores, space.maxima, space.sums, code.params, code.stride, bits, penalties,
         space.lists, space.values, space.ids, space.weights,
         space.weights if how.uniforms is None else how.uniforms, keys, samples, steps, how.consumer,
-        spare if how.clock is None else how.clock, how.threads, space.tokens, space.flags,
+        spare if how.clock is None else how.clock, how.threads, spare if halted is None else halted,
+        space.tokens, space.flags,
         code.window, space.vocab, space.blocks, bits.shape[-1],
         LEADING=code.leading, CODE=code.code, PARTS=code.parts, SEEN=seen is not None, SUMS=code.sums,
-        DRAW=how.kind, ADVANCE=advance,
+        DRAW=how.kind, ADVANCE=advance, HALTS=halted is not None,
         BLOCK=BLOCK, BLOCKS=max(16, triton.next_power_of_2(space.blocks)),
         CHOSEN=code.chosen, SLOTS=code.slots, num_warps=4 if code.chosen <= 64 else 8,
     )  # fmt: skip

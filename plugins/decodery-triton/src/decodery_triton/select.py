@@ -111,9 +111,9 @@ def by_race(values, unsure, home, q, SLOTS: tl.constexpr):  # type: ignore[no-un
 @triton.jit
 def select_and_draw(  # type: ignore[no-untyped-def]
     scores, maxima, sums, settings, settings_stride, seen, penalties, lists, values_out, ids_out, weights_out,
-    uniforms, row_keys, samples, steps, consumer, clock, threads, tokens, flags, window, vocab, blocks, words,
+    uniforms, row_keys, samples, steps, consumer, clock, threads, halted, tokens, flags, window, vocab, blocks, words,
     LEADING: tl.constexpr, CODE: tl.constexpr, PARTS: tl.constexpr, SEEN: tl.constexpr, SUMS: tl.constexpr,
-    DRAW: tl.constexpr, ADVANCE: tl.constexpr,
+    DRAW: tl.constexpr, ADVANCE: tl.constexpr, HALTS: tl.constexpr,
     BLOCK: tl.constexpr, BLOCKS: tl.constexpr, CHOSEN: tl.constexpr, SLOTS: tl.constexpr,
 ):  # fmt: skip
     """tokens (R,) int64; flags (R,) uint8: 0 certain, 1 the reference must decide, 2 the window was outgrown."""
@@ -177,6 +177,8 @@ def select_and_draw(  # type: ignore[no-untyped-def]
     tl.store(flags + row, tl.where(outgrown, 2, flag.to(tl.int32)).to(tl.uint8))
     if ADVANCE:
         certain = (outgrown | flag) == 0
+        if HALTS:
+            certain = certain & (tl.load(halted) == 0)
         if SEEN:
             tl.atomic_or(seen + token // 32, (tl.zeros_like(token) + 1) << (token % 32), mask=certain)
         if DRAW == BY_ROW:

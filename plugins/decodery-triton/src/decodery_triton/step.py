@@ -24,6 +24,8 @@ class SamplingStep:
     call, so that the replays of a graph do as well; in a flagged row the history and the row generator stay, until
     `observe` says which token it became. `penalties` (B, 2), each with its reciprocal, and `params` (B, P, 2) may be written between replays.
 
+    While `halted` (1,) bool, if given, says so, a call leaves history and random numbers where they are.
+
     Raises `InvalidInput` for a chain that the kernels do not know, or that wants a wider window than was built for.
     """
 
@@ -37,6 +39,7 @@ class SamplingStep:
         penalty: float = 1.0,
         row_rng: RowRng | None = None,
         generator: torch.Generator | None = None,
+        halted: Tensor | None = None,
     ) -> None:
         refusal = refuses(chain)
         if refusal:
@@ -49,6 +52,7 @@ class SamplingStep:
         self.seen = torch.zeros(rows, -(-vocab // 32), dtype=torch.int32, device=device)
         self.penalties = torch.tensor([[penalty, 1 / penalty]], device=device).expand(rows, 2).contiguous()
         self._seen = Seen(self.seen, self.penalties) if penalty != 1.0 else None
+        self._halted = None if halted is None else halted.view(torch.uint8)
         self._generator, self._advance = stream.generator_of(generator, device), 0
         if row_rng is not None:
             self.clock = None
@@ -64,8 +68,9 @@ class SamplingStep:
 
     def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """(B, V), contiguous. Nothing is allocated and nothing waited for."""
-        launch.maxima(logits, self.space, self._seen, self.clock, self._advance)
-        launch.draw(logits, self.space, self._draw, self._seen, advance=True)
+        halted = self._halted
+        launch.maxima(logits, self.space, self._seen, self.clock, self._advance, halted)
+        launch.draw(logits, self.space, self._draw, self._seen, advance=True, halted=halted)
         return self.tokens, self.flags
 
     def observe(self, ids: Tensor) -> None:

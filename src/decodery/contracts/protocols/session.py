@@ -57,8 +57,14 @@ class StaticSession(Session, Protocol):
         device memory, so that what is captured goes on at each replay."""
         ...
 
+    def untick(self, count: int) -> None:
+        """The place goes back by so many ticks, and the next ones overwrite what those have written. Asked only where
+        tokens can be taken back without a replay."""
+        ...
+
     def ticked(self, tokens: Tensor) -> None:
-        """(B, K) int64: what the ticks since `hold_place` were given, before anything but a tick is called."""
+        """(B, K) int64: what the ticks since `hold_place` were given, but for those taken back, before anything but a
+        tick is called."""
         ...
 
 

@@ -1,10 +1,9 @@
-"""The loop of per-token strategies with its step in a graph. `loop.decode_tokens` is what it must equal."""
+"""The loop of per-token strategies with its step in graphs. `loop.decode_tokens` is what it must equal."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import cast
 
 import torch
 
@@ -13,11 +12,16 @@ from ...host.registry import Host
 from ...kernels.backends import Sampling
 from ..plan.plan import as_scores
 from ..rng import RowRng, TorchRng
-from ..run.choice import checked_tokens
 from ..run.run import Run
 from .body import Body
 from .capture import Captured
-from .held import Fusable, fusable, held
+from .ends import Ends, ends_of
+from .flights import Flights, Landed, landed
+from .fusable import Fusable, fusable
+from .pieces import Pieces, pieces_of
+
+CALM = 16
+"""After a row that the host must settle, so many steps are waited for: the next one often wants it, too."""
 
 
 def decode_in_graph(run: Run, draw: str, host: Host) -> Iterator[None]:
@@ -36,48 +40,60 @@ def decode_in_graph(run: Run, draw: str, host: Host) -> Iterator[None]:
 
 
 class GraphedSteps:
-    """One graph of one run, from a step at which all rows stand at one column to the end, or to the end of the
-    room in the history."""
+    """The graphs of one run, from a step at which all rows stand at one column to the end, or to the end of the room
+    in the history.
+
+    One graph where everything can be held; two, with the host in between, where a processor cannot be; the forward
+    alone where somebody watches scores or the choice is the strategy's own. With one graph, and stop rules that the
+    device knows, a step is launched before the tokens of the one before are read.
+    """
 
     def __init__(self, run: Run, session: StaticSession, draw: str, host: Host) -> None:
-        self._run, self._count = run, 0
+        self._run, self._session, self._count, self._calm = run, session, 0, 0
         self._history, self._plan, self._rng = run._history, run._plan, run.rng
-        processors = self._plan.processors
+        processors, device = self._plan.processors, self._history.tokens.device
         watched = run._watchers.want_scores or run._watchers.want_steps or draw == "custom" or run._told
-        probe = Body(session, self._history, (), 0, "", self._rng, None, everyone=False, pads=False)
-        found = held(processors, probe.view(), self._like_scores())
-        if found.reason:
+        # A finished row that goes on drawing is the host's to pad, too; device and host know the same ends.
+        ends = ends_of(run._stops, self._history)
+        self._body = self._body_with(Pieces(0, 0, 0), "", ends)
+        pieces = Pieces(0, 0, 0) if watched else pieces_of(processors, self._body.view(), self._like_scores())
+        if pieces.reason:
             warnings.warn(
-                f"compile: {found.reason}, so the graph ends before it", RuntimeWarning, stacklevel=8
+                f"compile: {pieces.reason}, so the graph is split there", RuntimeWarning, stacklevel=8
             )
-        self._by_hand = bool(watched or found.reason)
-        self._held = 0 if watched else found.count
-        self._sampling: Sampling | None = None
-        if draw == "categorical" and not self._by_hand and self._may_fuse():
-            fused = fusable(processors, host)
-            self._sampling = None if fused is None else self._sampling_of(fused)
-            self._held = self._held if fused is None or self._sampling is None else fused.begin
-        self._body = Body(
-            session,
-            self._history,
-            processors,
-            self._held,
-            "" if self._by_hand else draw,
-            self._rng,
-            self._sampling,
-            everyone=run._rectangle,
-            pads=run._pads_finished,
-        )
+        self._body = self._body_with(pieces, draw, ends)
         self._body.growing.copy_(run._rows.mask_of(run._rows.unfinished))
+        sampling = None
+        if draw == "categorical" and not watched and self._may_fuse():
+            found = fusable(processors[pieces.resumed :], host)
+            sampling = None if found is None else self._sampling_of(found)
+            if found is not None and sampling is not None:
+                self._body.draw_with(sampling, pieces.resumed + found.begin)
+        self._sampling, self._ends = sampling, ends
+        self._shown = ends is None and not run._stops.ids_only  # some rule looks at scores
         generators: tuple[torch.Generator, ...] = ()
         if isinstance(self._rng, TorchRng) and self._rng.generator is not None:
             generators = (self._rng.generator,)
         elif isinstance(self._rng, RowRng):
             self._rng.uniform()  # what waits for a first use happens here
-        device = self._history.tokens.device
         # Torch's numbers are drawn inside only where no sampler draws them.
-        self._step = Captured(self._body.step, device, () if self._sampling else generators)
+        inside = () if sampling else generators
+        self._step = Captured(self._body.step, device, inside)
+        self._first, self._last = (
+            Captured(self._body.first, device),
+            Captured(self._body.last, device, inside),
+        )
         self._decide = Captured(self._body.decide, device, generators)
+        self._flights = Flights(self._step, self._body.told)
+        self._one = self._open if watched else self._split if pieces.reason else self._whole
+        self._pieces, can = pieces, run.model.capabilities
+        # A step that stood still is taken back, and a generator of torch's would have moved on with it.
+        self._ahead = (
+            ends is not None
+            and can.rewind != "none"
+            and can.rewind_by != "replay"
+            and (draw == "argmax" or sampling is not None or isinstance(self._rng, RowRng))
+        )
 
     @classmethod
     def where_due(cls, run: Run, draw: str, host: Host) -> GraphedSteps | None:
@@ -96,45 +112,64 @@ class GraphedSteps:
         try:
             while not run.done and max(history.host_lengths) < history.tokens.shape[1]:
                 with torch.no_grad():
+                    run._rows.activate(run._rows.everyone if run._rectangle else run._rows.unfinished)
                     self._one()
                 yield
         finally:
-            if self._sampling is not None:
-                self._sampling.stand(self._count)
-            run._feed.ticked(self._count)
+            self._come_to_rest()
 
-    def _one(self) -> None:
+    # -- one graph --------------------------------------------------------------------------------------------
+
+    def _whole(self) -> None:
+        if not self._flights:
+            self._flights.launch()
+        if self._may_go_ahead():
+            self._flights.launch()
+        self._follow(self._flights.land())
+
+    def _may_go_ahead(self) -> bool:
+        """Not where this step fills the history: the next one would have no place."""
+        self._calm = max(self._calm - 1, 0)
+        return (
+            self._ahead
+            and not self._calm
+            and max(self._history.host_lengths) + 1 < self._history.tokens.shape[1]
+        )
+
+    def _follow(self, told: Landed) -> None:
+        """What a step told, and what comes of it."""
         run, rows, body = self._run, self._run._rows, self._body
-        rows.activate(rows.everyone if run._rectangle else rows.unfinished)
-        self._step()
         self._count += 1
+        halted = any(told.bad) or any(told.unsure)
+        if halted:
+            told = self._settled(told)
+        self._history.count(rows.active)
+        run._scores.set(as_scores(body.scores) if self._shown else None)
         before = list(run.reasons)
-        if self._by_hand:
-            self._finished_by_hand()
-        else:
-            self._told()
-        if run.reasons != before:
-            body.growing.copy_(rows.mask_of(rows.unfinished))
+        run._follow(told.drawn, True, told.tokens)
+        if halted or (self._ends is None and run.reasons != before):
+            body.go_on(rows.mask_of(rows.unfinished))
 
-    def _told(self) -> None:
-        """What the graph drew, and what comes of it."""
-        run, body = self._run, self._body
-        tokens, bad, unsure = body.told.tolist()  # the one wait of a step
-        if any(unsure):
-            self._plan.undecided(sum(unsure))
+    def _settled(self, told: Landed) -> Landed:
+        """What becomes of rows that are bad, or that the sampler was unsure of. Nothing has moved since their step."""
+        body, self._calm = self._body, CALM
+        if self._flights.forget():
+            # The step behind stood still, but its forward has written: once more, so that the scores are there again.
+            self._session.untick(2)
+            body.feed_again()
+            self._step()
+            body.replace(body.told[0], body.written)
+        if any(told.unsure):
+            self._plan.undecided(sum(told.unsure))
             if self._sampling is not None:
                 self._sampling.stand(self._count - 1)  # the reference draws the same numbers
             self._decide()
-            drawn, bad, _ = body.told.tolist()
-            tokens = cast(list[int], drawn)
             if self._sampling is not None:
                 self._sampling.observe(torch.where(body.told[2] != 0, body.told[0], -1).unsqueeze(1))
-        if any(bad):
+            told = landed(body.told, body.told[0].clone())
+        if any(told.bad):
             self._judge()
-        self._history.count(run._rows.active)
-        run._scores.set(None if run._stops.ids_only else as_scores(body.scores))
-        drawn = body.told[0].clone() if run._watchers.want_tokens else body.told[0]
-        run._follow(drawn, True, tokens)
+        return told
 
     def _judge(self) -> None:
         """Names the bad row, or ends it. The steps are shown the text of before this step, as the host counts it."""
@@ -147,25 +182,56 @@ class GraphedSteps:
         history.lengths += written
         history.steps += written
 
-    def _finished_by_hand(self) -> None:
-        """The steps that the graph does not hold, the choice, and what comes of it."""
+    # -- two, or the forward alone ----------------------------------------------------------------------------
+
+    def _split(self) -> None:
+        body, view = self._body, self._run._view()
+        self._first()
+        scores = body.handed
+        for step in self._plan.processors[self._pieces.held : self._pieces.resumed]:
+            scores = step(view, scores)
+        body.take_in(scores)
+        self._last()
+        self._follow(landed(body.told, body.told[0].clone()))
+
+    def _open(self) -> None:
+        """The host processes and chooses."""
         run, body = self._run, self._body
-        raw = body.logits.clone()
-        run._raw.set(raw)
-        if self._held:
-            scores = body.scores
-            for step in self._plan.processors[self._held :]:
-                scores = step(run._view(), scores)
-            scores = run._checked(raw, scores)
-            run._scores.set(scores)
-            tokens = checked_tokens(
-                run._strategy.choose(scores, run.rng), scores, type(run._strategy).__name__
-            )
-        else:
-            tokens = run.pick()
+        self._first()
+        self._count += 1
+        run._raw.set(body.logits.clone())
+        tokens = run.pick()
         mask = run._rows.mask
         run.append(tokens)
         body.replace(tokens, mask)
+
+    # -- beginning and end ------------------------------------------------------------------------------------
+
+    def _come_to_rest(self) -> None:
+        """Nothing is ahead of what the host has seen."""
+        run, history = self._run, self._history
+        with torch.no_grad():
+            if ahead := self._flights.forget():
+                self._session.untick(ahead)
+                if not run.done:  # behind the last row's end a step stands still
+                    history.rewind(self._body.written.long(), [0] * len(history.host_lengths))
+            if self._sampling is not None:
+                self._sampling.stand(self._count)
+            run._feed.ticked(self._count)
+
+    def _body_with(self, pieces: Pieces, draw: str, ends: Ends | None) -> Body:
+        run = self._run
+        return Body(
+            self._session,
+            self._history,
+            self._plan.processors,
+            pieces,
+            draw,
+            self._rng,
+            ends,
+            everyone=run._rectangle,
+            pads=run._pads_finished,
+        )
 
     def _like_scores(self) -> torch.Tensor:
         """(R, V) zeros."""
@@ -184,6 +250,7 @@ class GraphedSteps:
             history.tokens.device,
             penalty=found.penalty,
             rng=self._rng,
+            halted=self._body.halted,
         )
         if sampling is not None:
             columns = torch.arange(history.tokens.shape[1], device=history.tokens.device)

@@ -18,7 +18,7 @@ class StopRules:
     """
 
     def __init__(self, rules: Sequence[BoundStep], context: int | None) -> None:
-        self.rules, self._context = tuple(rules), context
+        self.rules, self.context = tuple(rules), context
         self.ids_only = all(rule.ids_only for rule in rules)
         self.plain = all(rule.endings is not None for rule in rules)
         self.endings: list[tuple[str, Ending]] = [
@@ -47,7 +47,7 @@ class StopRules:
                     return reason
             elif length - (prompt_length if ending.beyond_prompt else 0) >= ending.most:
                 return reason
-        return None if self._context is None or length < self._context else "context"
+        return None if self.context is None or length < self.context else "context"
 
     def ask(self, view: View, scores: Tensor) -> list[str | None]:
         """The same of any rules, for the rows of `view`. scores (R, V), or (R, 0) where all are `ids_only`."""
@@ -98,9 +98,9 @@ class StopRules:
                     reasons[row] = rule.reason
 
     def _with_context(self, lengths: Sequence[int], reasons: list[str | None]) -> list[str | None]:
-        if self._context is None:
+        if self.context is None:
             return reasons
         return [
-            "context" if reason is None and length >= self._context else reason
+            "context" if reason is None and length >= self.context else reason
             for reason, length in zip(reasons, lengths, strict=True)
         ]

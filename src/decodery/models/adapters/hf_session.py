@@ -158,6 +158,11 @@ class HfSession:
         self._next.add_(1)
         return logits
 
+    def untick(self, count: int) -> None:
+        """The cache counts its columns in device memory, too."""
+        self._next.sub_(count)
+        self._cache.crop(-count)
+
     def ticked(self, tokens: Tensor) -> None:
         """(B, K) int64."""
         self._columns += tokens.shape[1]

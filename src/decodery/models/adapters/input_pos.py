@@ -93,7 +93,7 @@ class InputPosModel(InternalModel):
         return InputPosSession(self, batch_size, length)
 
     def try_ticks(self, truth: Truth) -> None:
-        if self._may_tick() and ticks_hold(self.open, truth):
+        if self._may_tick() and ticks_hold(self.open, truth, self.rewinds != "replay"):
             can = replace(self._facts.capabilities, static=True)
             self._facts = replace(self._facts, capabilities=can)
             if self._compiles:
@@ -150,6 +150,10 @@ class InputPosSession(InternalSession):
             logits = self._forward.logits(tokens, 1, given)[:, -1]
         self._place.add_(1)
         return logits
+
+    def untick(self, count: int) -> None:
+        """What lies beyond the place is overwritten: tried with `rewind`."""
+        self._place.sub_(count)
 
     def ticked(self, tokens: Tensor) -> None:
         """(B, K) int64."""

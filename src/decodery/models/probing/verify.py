@@ -41,6 +41,8 @@ class Ticking(Tried, Protocol):
 
     def tick(self, tokens: Tensor) -> Tensor: ...
 
+    def untick(self, count: int) -> None: ...
+
     def leaves(self) -> Mapping[Any, Any]:
         """What its state is in."""
         ...
@@ -200,8 +202,9 @@ def rows_follow(open_session: Opener, truth: Truth, single: bool = False) -> boo
     return max(answers) <= truth.allowed
 
 
-def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth) -> bool:
-    """Steps whose place is in device memory are answered as others are, and the state stays where it is."""
+def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth, back: bool) -> bool:
+    """Steps whose place is in device memory are answered as others are, and the state stays where it is. `back`: even
+    where other tokens were fed in between and taken back."""
     ids, total = truth.ids, truth.ids.shape[1]
     session = open_session(ids.shape[0], total)
     try:
@@ -209,6 +212,9 @@ def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth) -> boo
         session.hold_place()
         answers, places = [], []
         for piece in one_by_one(ids[:, truth.first :]):
+            if back:
+                session.tick(piece.flip(0))
+                session.untick(1)
             answers.append(session.tick(piece).unsqueeze(1))  # (B, V) -> (B, 1, V)
             places.append({path: leaf.data_ptr() for path, leaf in _tensors(session.leaves())})
     except Exception:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..contracts.errors import ModelError
 from .calling import Call, name_of, run
+from .compiling.compiled import as_compiled_for
 from .keeping.module import EvalMode
 from .outputs import as_logits
 
@@ -54,9 +55,11 @@ class Forward:
                 f"a session of {self._name} was used after it had been closed",
                 remedy="open a new one; a model with an internal cache serves one session at a time",
             )
-        model = self._model if self._compiled is None or ids.shape[1] > 1 else self._compiled
+        model, ids = self._model, ids.to(self._device)
         with self.mode():
-            return run(model, self._call, ids.to(self._device), inputs)
+            if self._compiled is not None and ids.shape[1] == 1:
+                model, ids = self._compiled, as_compiled_for(ids)
+            return run(model, self._call, ids, inputs)
 
     def logits(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor:
         """(B, T) int64 -> the newest `columns` positions (B, K, V), or fewer if that is the answer."""

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...contracts.errors import ModelError
 from ...contracts.protocols import Capabilities, ModelFacts, Options
 from ..calling import Call, module_of, name_of, read_call
+from ..compiling.compiled import Compiled
 from ..facts import facts_of
 from ..hf_caches import (
     CACHES,
@@ -112,7 +112,7 @@ class HfModel:
         if options.get("verify", True):
             self._adopt(proved(self, f"{self.static}, {self.call.pick!r}, {self.width}"))
         if told == "full":
-            self.compiled = torch.compile(model, dynamic=False)
+            self.compiled = Compiled(model, self._facts.device)
 
     @property
     def facts(self) -> ModelFacts:

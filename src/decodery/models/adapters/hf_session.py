@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...contracts.errors import ModelError
 from ..calling import name_of
+from ..compiling.compiled import room_for
 from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
 from ..hf_caches import reorder_in_place
 
@@ -30,6 +31,8 @@ class HfSession:
         model: Callable[..., Any] | None = None,
     ) -> None:
         self._owner = owner
+        if length is not None and owner.compiled is not None:
+            length = room_for(length, owner.facts.max_length)
         self._cache: Any = owner.new_cache(length)
         self._room, self._columns = (length or owner.facts.max_length or _FAR) if owner.static else _FAR, 0
         self._mask: Tensor | None = None

@@ -15,6 +15,7 @@ from ...contracts.errors import ModelError
 from ...contracts.protocols import Options
 from ..caches import CacheControl
 from ..calling import Form, module_of, name_of, read_call
+from ..compiling.compiled import Compiled
 from ..forward import check_context
 from ..options import check_options
 from ..probing.verify import Truth, ticks_hold
@@ -97,7 +98,7 @@ class InputPosModel(InternalModel):
             can = replace(self._facts.capabilities, static=True)
             self._facts = replace(self._facts, capabilities=can)
             if self._compiles:
-                self.compiled = torch.compile(self.model, dynamic=False)
+                self.compiled = Compiled(self.model, self._facts.device)
 
     def _may_tick(self) -> bool:
         """The cache is allocated once, and all that a step is given can be made on the device."""

@@ -13,6 +13,7 @@ from ...contracts.errors import ModelError
 from ...contracts.protocols import Options
 from ..caches import CacheControl, Size
 from ..calling import name_of
+from ..compiling.compiled import room_for
 from ..forward import Forward, one_by_one
 from ..keeping.journal import Journal
 from ..keeping.module import left_as_found
@@ -246,6 +247,8 @@ class InternalSession(CachedSession):
     def _prepare(self, batch_size: int, length: int) -> None:
         facts = self._owner.facts
         length = min(length, facts.max_length or length)
+        if self._owner.compiled is not None:
+            length = room_for(length, facts.max_length)
         self._calls = 0
         # What an earlier filling left, a counter that the reset forgets for example, is taken back first.
         self._journal.undo()

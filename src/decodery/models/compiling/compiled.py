@@ -1,0 +1,74 @@
+"""A model behind torch.compile, for calls with one token a row."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..calling import name_of
+
+SHAPES = 64
+"""Numbers of rows and cache lengths that a process may compile for; torch's own limit is 8, then it stops silently."""
+_SMALLEST, _EVEN = 128, 1024
+
+
+def room_for(length: int, most: int | None = None) -> int:
+    """The cache length that stands for all texts of about that length, as every length is compiled for: the next
+    power of two, from 1,024 on the next multiple of 1,024; `most` where the context ends before.
+    """
+    room = max(_SMALLEST, 1 << (length - 1).bit_length()) if length <= _EVEN else -(-length // _EVEN) * _EVEN
+    return room if most is None else max(length, min(room, most))
+
+
+class Compiled:
+    """Called like `model`, which is compiled in its first call, and again for each number of rows and each cache
+    length. Where that fails, no C++ compiler for example, the model is called as it is from then on, with a warning.
+    """
+
+    def __init__(self, model: Callable[..., Any], device: torch.device) -> None:
+        self._model = model
+        wishes: dict[str, Any] = {"dynamic": False, "options": _options(device)}
+        if "recompile_limit" in inspect.signature(torch.compile).parameters:
+            wishes["recompile_limit"] = SHAPES
+        self._call: Callable[..., Any] = torch.compile(model, **wishes)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        if self._call is self._model:
+            return self._model(*given, **named)
+        # Late, as dynamo takes long to import; it is there once something has been compiled.
+        from torch._dynamo.exc import BackendCompilerFailed  # noqa: PLC0415
+
+        try:
+            return self._call(*given, **named)
+        except BackendCompilerFailed as error:
+            # Nothing of the call has run yet: what fails is the making of its code.
+            self._call = self._model
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            warnings.warn(
+                f"compile: {name_of(self._model)} could not be compiled and runs as it is: {reason}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return self._model(*given, **named)
+
+
+def as_compiled_for(ids: Tensor) -> Tensor:
+    """(B, K) int64 in its own rows: a slice of a longer text would be compiled for anew, for its stride."""
+    return ids if ids.stride() == (ids.shape[1], 1) else ids.clone(memory_format=torch.contiguous_format)
+
+
+def _options(device: torch.device) -> dict[str, Any] | None:
+    """Inductor's, for this model alone."""
+    if device.type != "cpu":
+        return None
+    try:
+        # Late: inductor takes seconds to import.
+        from .rewriting import SumsForOneToken  # noqa: PLC0415
+    except ImportError:  # torch before 2.6 has no such passes
+        return None
+    return {"post_grad_custom_post_pass": SumsForOneToken()}

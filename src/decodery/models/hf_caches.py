@@ -32,6 +32,19 @@ def reorder_in_place(cache: Any, rows: Tensor) -> None:
                 states.copy_(states.index_select(0, rows.to(states.device)))
 
 
+def counts_on_device(cache: Any) -> bool:
+    """A static cache whose layers hold every token and say in a tensor how many they have: see `set_back`."""
+    return keeps_places(cache) and all(
+        isinstance(getattr(layer, "cumulative_length", None), Tensor) for layer in cache.layers
+    )
+
+
+def set_back(cache: Any, count: int) -> None:
+    """The next token overwrites the `count` newest ones, in place: `crop`, which static caches have since 5.24."""
+    for layer in cache.layers:
+        layer.cumulative_length.sub_(count)
+
+
 def head_width(module: Any) -> int | None:
     """How many logits the output layer gives, where there is one to ask."""
     weight = getattr(module.get_output_embeddings(), "weight", None)
@@ -46,6 +59,10 @@ def only_recurrent(cache: Any) -> bool:
 
 def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
-    sliding = cache.is_sliding
-    windows = any(sliding) if isinstance(sliding, list) else bool(sliding)
-    return not windows and bool(getattr(cache, "is_croppable", True))
+    return keeps_places(cache) and bool(getattr(cache, "is_croppable", True))
+
+
+def keeps_places(cache: Any) -> bool:
+    """Each token has a place of its own: no window, no recurrent state."""
+    sliding, linear = cache.is_sliding, getattr(cache, "is_linear", False)
+    return not any(any(kind) if isinstance(kind, list) else bool(kind) for kind in (sliding, linear))

@@ -57,9 +57,13 @@ class StaticSession(Session, Protocol):
         device memory, so that what is captured goes on at each replay."""
         ...
 
+    @property
+    def unticks(self) -> bool:
+        """Whether ticks can be taken back."""
+        ...
+
     def untick(self, count: int) -> None:
-        """The place goes back by so many ticks, and the next ones overwrite what those have written. Asked only where
-        tokens can be taken back without a replay."""
+        """The place goes back by so many ticks, and the next ones overwrite what those have written."""
         ...
 
     def ticked(self, tokens: Tensor) -> None:

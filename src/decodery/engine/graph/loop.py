@@ -86,12 +86,11 @@ class GraphedSteps:
         self._decide = Captured(self._body.decide, device, generators)
         self._flights = Flights(self._step, self._body.told)
         self._one = self._open if watched else self._split if pieces.reason else self._whole
-        self._pieces, can = pieces, run.model.capabilities
+        self._pieces = pieces
         # A step that stood still is taken back, and a generator of torch's would have moved on with it.
         self._ahead = (
             ends is not None
-            and can.rewind != "none"
-            and can.rewind_by != "replay"
+            and session.unticks
             and (draw == "argmax" or sampling is not None or isinstance(self._rng, RowRng))
         )
 

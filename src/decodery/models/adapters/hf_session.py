@@ -12,7 +12,7 @@ from ...contracts.errors import ModelError
 from ..calling import name_of
 from ..compiling.compiled import room_for
 from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
-from ..hf_caches import reorder_in_place
+from ..hf_caches import counts_on_device, reorder_in_place, set_back
 
 if TYPE_CHECKING:
     from .hf import HfModel
@@ -161,10 +161,15 @@ class HfSession:
         self._next.add_(1)
         return logits
 
+    @property
+    def unticks(self) -> bool:
+        """See `StaticSession`."""
+        return self._owner.static and counts_on_device(self._cache)
+
     def untick(self, count: int) -> None:
         """The cache counts its columns in device memory, too."""
         self._next.sub_(count)
-        self._cache.crop(-count)
+        set_back(self._cache, count)
 
     def ticked(self, tokens: Tensor) -> None:
         """(B, K) int64."""

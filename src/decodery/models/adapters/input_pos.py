@@ -94,7 +94,7 @@ class InputPosModel(InternalModel):
         return InputPosSession(self, batch_size, length)
 
     def try_ticks(self, truth: Truth) -> None:
-        if self._may_tick() and ticks_hold(self.open, truth, self.rewinds != "replay"):
+        if self._may_tick() and ticks_hold(self.open, truth):
             can = replace(self._facts.capabilities, static=True)
             self._facts = replace(self._facts, capabilities=can)
             if self._compiles:
@@ -151,6 +151,11 @@ class InputPosSession(InternalSession):
             logits = self._forward.logits(tokens, 1, given)[:, -1]
         self._place.add_(1)
         return logits
+
+    @property
+    def unticks(self) -> bool:
+        """See `StaticSession`."""
+        return self._owner.rewinds != "replay"
 
     def untick(self, count: int) -> None:
         """What lies beyond the place is overwritten: tried with `rewind`."""

@@ -41,6 +41,9 @@ class Ticking(Tried, Protocol):
 
     def tick(self, tokens: Tensor) -> Tensor: ...
 
+    @property
+    def unticks(self) -> bool: ...
+
     def untick(self, count: int) -> None: ...
 
     def leaves(self) -> Mapping[Any, Any]:
@@ -202,9 +205,9 @@ def rows_follow(open_session: Opener, truth: Truth, single: bool = False) -> boo
     return max(answers) <= truth.allowed
 
 
-def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth, back: bool) -> bool:
-    """Steps whose place is in device memory are answered as others are, and the state stays where it is. `back`: even
-    where other tokens were fed in between and taken back."""
+def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth) -> bool:
+    """Steps whose place is in device memory are answered as others are, and the state stays where it is; even where
+    others were made in between and taken back, if the session says that they can be."""
     ids, total = truth.ids, truth.ids.shape[1]
     session = open_session(ids.shape[0], total)
     try:
@@ -212,7 +215,7 @@ def ticks_hold(open_session: Callable[[int, int], Ticking], truth: Truth, back: 
         session.hold_place()
         answers, places = [], []
         for piece in one_by_one(ids[:, truth.first :]):
-            if back:
+            if session.unticks:
                 session.tick(piece.flip(0))
                 session.untick(1)
             answers.append(session.tick(piece).unsqueeze(1))  # (B, V) -> (B, 1, V)

@@ -41,14 +41,14 @@ class Compiled:
         if self._call is self._model:
             return self._model(*given, **named)
         # Late, as dynamo takes long to import; it is there once something has been compiled.
-        from torch._dynamo.exc import BackendCompilerFailed  # noqa: PLC0415
+        from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415
 
         try:
             return self._call(*given, **named)
-        except BackendCompilerFailed as error:
-            # Nothing of the call has run yet: what fails is the making of its code.
+        except TorchDynamoException as error:
+            # What fails is the making of code, before it runs; parts that have run wrote what is written again.
             self._call = self._model
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            reason = str(getattr(error, "inner_exception", error)).strip().splitlines()[0]
             warnings.warn(
                 f"compile: {name_of(self._model)} could not be compiled and runs as it is: {reason}",
                 RuntimeWarning,
@@ -71,4 +71,5 @@ def _options(device: torch.device) -> dict[str, Any] | None:
         from .rewriting import SumsForOneToken  # noqa: PLC0415
     except ImportError:  # torch before 2.6 has no such passes
         return None
-    return {"post_grad_custom_post_pass": SumsForOneToken()}
+    # Dynamo has looked at the arguments; looking at each buffer again takes a tenth of a small step.
+    return {"post_grad_custom_post_pass": SumsForOneToken(), "size_asserts": False}

@@ -68,8 +68,13 @@ def _attention(graph: Graph, node: Node) -> None:
     """Of q (B, H, 1, D), k and v (B, H, S, D), and a mask that broadcasts to (B, H, 1, S) -> (B, H, 1, D)."""
     q, k, v = node.args[:3]
     further = dict(zip(("dropout_p", "is_causal"), node.args[3:], strict=False)) | dict(node.kwargs)
-    outputs = [user for user in node.users if user.target is not operator.getitem or user.args[1] != 0]
-    if outputs or further.get("is_causal") or further.get("dropout_p") or not _one_query(q, k, v):
+    others = [user for user in node.users if user.target is not operator.getitem or user.args[1] != 0]
+    if (
+        any(user.users for user in others)
+        or further.get("is_causal")
+        or further.get("dropout_p")
+        or not _one_query(q, k, v)
+    ):
         return
     scale = further.get("scale") or 1 / math.sqrt(_value(q).shape[-1])
     q = _in_memory(graph, _call(graph, aten.mul.Tensor, q, scale))
@@ -82,7 +87,7 @@ def _attention(graph: Graph, node: Node) -> None:
     mixed = _call(graph, aten.sum.dim_IntList, _call(graph, aten.mul.Tensor, v, weights), [2])  # -> (B, H, D)
     mixed = _call(graph, aten.unsqueeze.default, mixed, 2)  # (B, H, D) -> (B, H, 1, D)
     for user in list(node.users):
-        _replace(graph, user, mixed)
+        _replace(graph, user, mixed)  # the sums for a backward pass, which nobody uses, are among them
     graph.erase_node(node)
 
 

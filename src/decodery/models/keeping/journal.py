@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 from torch import nn
@@ -13,15 +14,12 @@ MISSING: Any = object()
 REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
-@dataclass(eq=False, slots=True)
-class Store:
-    """A dict of a module tree and a shallow copy. Dicts of one `group` share their names: an attribute moves
-    between a module's own dict and its registries."""
+Store = tuple[dict[Any, Any], dict[Any, Any], int, bool]
+"""A dict of a module tree, a shallow copy, its group, and whether its order has a meaning. Dicts of one group share
+their names: an attribute moves between a module's own dict and its registries. A tuple, as a small model has
+thousands and a call of the decoder notes them five times."""
 
-    live: dict[Any, Any]
-    found: dict[Any, Any]
-    group: int
-    ordered: bool
+_NOTHING: dict[Any, Any] = {}
 
 
 @dataclass(eq=False, slots=True)
@@ -53,15 +51,13 @@ class State:
         theirs = "_parameters" if any(map(_sharded, parts)) else ""
         for part in parts:
             own = part.__dict__
-            self._keep(own, id(own), ordered=False)
+            self.stores.append((own, dict(own), id(own), False))
             for name, value in list(own.items()):
                 if isinstance(value, dict) and name != theirs:
-                    self._keep(value, id(own) if name in REGISTRIES else id(value), ordered=True)
+                    group = id(own) if name in REGISTRIES else id(value)
+                    self.stores.append((value, dict(value) if value else _NOTHING, group, True))
                 elif isinstance(value, list):
                     self.lists.append((value, list(value)))
-
-    def _keep(self, live: dict[Any, Any], group: int, *, ordered: bool) -> None:
-        self.stores.append(Store(live, dict(live), group, ordered))
 
 
 class Journal:
@@ -99,17 +95,16 @@ class Journal:
 
     def note(self, before: State) -> None:
         """What differs from `before` is ours; what differed already from what we left is not."""
-        for store in before.stores:
-            live, found = store.live, store.found
-            if len(live) == len(found) and all(live.get(k, MISSING) is v for k, v in found.items()):
+        for live, found, number, ordered in before.stores:
+            if _untouched(live, found) if found else not live:
                 continue
-            order = list(found) if store.ordered else []
+            order = list(found) if ordered else []
             for key in [*found, *(key for key in list(live) if key not in found)]:
                 was, now = found.get(key, MISSING), live.get(key, MISSING)
                 # The train/eval flag is EvalMode's business.
                 if was is now or key == "training":
                     continue
-                group = self._changes.setdefault((store.group, key), {})
+                group = self._changes.setdefault((number, key), {})
                 known = group.get(id(live))
                 if known is not None and known.left is was:
                     known.left = now
@@ -161,6 +156,12 @@ def _in_order(live: dict[Any, Any], order: list[Any]) -> None:
     if wanted != [key for key in list(live) if key in wanted]:
         for key in wanted:
             live[key] = live.pop(key)
+
+
+def _untouched(live: dict[Any, Any], found: dict[Any, Any]) -> bool:
+    """The very keys and values, in their order; False is only the slower way to the same answer."""
+    same = len(live) == len(found) and all(map(is_, live, found))
+    return same and all(map(is_, live.values(), found.values()))
 
 
 def _same(a: list[Any], b: list[Any]) -> bool:

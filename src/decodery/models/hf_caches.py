@@ -48,4 +48,6 @@ def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
     sliding = cache.is_sliding
     windows = any(sliding) if isinstance(sliding, list) else bool(sliding)
-    return not windows and bool(getattr(cache, "is_croppable", True))
+    # Before 5 a cache does not say, and its static layers have no way to.
+    cut = getattr(cache, "is_croppable", None)
+    return not windows and bool(all(hasattr(layer, "crop") for layer in cache.layers) if cut is None else cut)

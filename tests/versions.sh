@@ -33,11 +33,12 @@ for version in "$@"; do
     folder=$PWD/.venv-transformers/$version
     [ -d "$folder/transformers" ] || install "$version" "$folder"
     export PYTHONPATH=$folder TRANSFORMERS_UNDER_TEST=$version
-    for part in "$workers" "$parity"; do
-        echo "== transformers $version: pytest $part"
-        # shellcheck disable=SC2086  # several words each
-        "$python" -m pytest -q -p no:cacheprovider $part 2>&1 | tee "$log" || status=1
-        summary+="transformers $version: pytest $part: $(tail -n 1 "$log")"$'\n'
+    for part in suite parity; do
+        case $part in suite) options=$workers ;; parity) options=$parity ;; esac
+        echo "== transformers $version, $part: pytest $options"
+        # shellcheck disable=SC2086  # several words
+        "$python" -m pytest -q -p no:cacheprovider $options 2>&1 | tee "$log" || status=1
+        summary+="transformers $version, $part: $(tail -n 1 "$log")"$'\n'
     done
 done
 printf '== summary\n%s' "$summary"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from decodery import Decoder, Pipeline
 from decodery.contracts.errors import InvalidInput, ModelError
+from decodery.models.hf_caches import keeps_everything
 
 SIZES = {
     "vocab_size": 97,
@@ -393,3 +395,15 @@ def test_a_model_whose_state_is_no_cache_argument_is_driven_without_it(name: str
     torch.testing.assert_close(one.step(ids[:, -1:])[:, 0], expected[:, 1], atol=1e-5, rtol=1e-4)
     one.close()
     other.close()
+
+
+def test_a_cache_that_does_not_say_whether_it_can_be_cut_is_asked_layer_by_layer() -> None:
+    """Before 5 caches do not say, and a static layer has no way to take a token back."""
+
+    def holds(**layer: object) -> bool:
+        made = SimpleNamespace(is_sliding=[False], layers=[SimpleNamespace(), SimpleNamespace(**layer)])
+        made.layers[0].crop = None
+        return keeps_everything(made)
+
+    assert holds(crop=None)
+    assert not holds()

@@ -16,6 +16,8 @@ not_with_4 = {
         "zero": "takes the id 0 in no list of biases",
         "top_h": "has no TopHLogitsWarper",
         "infinite": "makes NaN of an end that is banned when it grows the end's score",
+        "state": "keeps this model's state in a cache of its own class, so that the whole text is fed at each step",
+        "windows": "takes each window for another: it compares tensors by identity",
         "tokenizer": "cannot read a tokenizer whose pieces are raw bytes",
     }.items()
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+import torch
 import transformers
 from transformers.generation import logits_process, stopping_criteria
 
@@ -51,6 +52,21 @@ def test_a_class_of_transformers_is_a_step_or_left_out_for_a_reason(name):
 
 def test_the_list_of_what_is_left_out_is_not_older_than_transformers():
     assert set(OUT_OF_SCOPE) - GONE <= {*PROCESSORS, *CRITERIA}
+
+
+OWN = [spec for spec in STEPS.values() if str(spec.factory).startswith("decodery.builtin.hf_")]
+
+
+@pytest.mark.parametrize("spec", {spec.name: spec for spec in OWN}.values(), ids=lambda spec: spec.name)
+def test_a_step_that_is_transformers_own_class_finds_it_in_every_supported_version(spec):
+    """tests/versions.sh runs this with the oldest one, too: so far no version lacks one."""
+    assert set(spec.aliases) & {*PROCESSORS, *CRITERIA}
+
+
+def test_a_step_with_code_of_its_own_is_there_whatever_transformers_has(monkeypatch, build):
+    monkeypatch.delattr(logits_process, "TopHLogitsWarper", raising=False)  # as in 4.57, which has none
+    kept = build("top_h", {"h": 0.01})(torch.tensor([[1, 2]]), torch.tensor([[3.0, 2.0, 1.0]]))
+    assert kept.isfinite().tolist() == [[True, False, False]]
 
 
 def test_there_is_something_to_cover():

@@ -60,7 +60,7 @@ def reference(tmp_path_factory):
 
 
 def expected(model, tokenizer, prompt, tokens):
-    inputs = tokenizer(prompt, return_tensors="pt")
+    inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
     out = model.generate(**inputs, do_sample=False, max_new_tokens=tokens, pad_token_id=2)
     return out[0, inputs["input_ids"].shape[1] :].tolist()
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 import transformers as hf
-from random_configs import EDITS, PAD, SAMPLERS, VOCAB
+from hf_versions import FOUR
+from random_configs import EDITS, PAD, SAMPLERS, VOCAB, as_4_can
 
 from decodery import Decoder, Generation, Recipe
 
@@ -116,11 +117,13 @@ def _case(number: int, name: str, eos: tuple[int, ...], samples: bool, rng: rand
     steps |= {key: EDITS[key] for key in LENGTHS if eos}
     steps |= SAMPLERS if samples else {}
     keys |= {key: steps[key](rng) for key in rng.sample(sorted(steps), rng.randint(0, 3))}
+    if FOUR:
+        keys.pop("top_h", None)  # it has none, and says nothing of a key that it does not know
     if samples and "top_k" not in keys and rng.random() < 0.5:
         keys["top_k"] = 0  # else it is 50
     few = rng.choice(([51, 52, 53], range(46, VOCAB)))
     prompts = [[rng.choice(list(few)) for _ in range(rng.randint(1, 7))] for _ in range(rng.randint(1, 3))]
-    return BeamCase(number, name, keys, prompts, eos)
+    return BeamCase(number, name, *(as_4_can(name, keys, prompts, None) if FOUR else (keys, prompts)), eos)
 
 
 def until(eos: tuple[int, ...], tokens: list[int]) -> list[int]:

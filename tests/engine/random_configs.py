@@ -168,11 +168,11 @@ def _case(number: int, name: str, rng: random.Random) -> Case:
     if "encoder_repetition_penalty" in keys and FOUR:
         n = 1  # of several sequences it reads the encoder's rows by the row's number
     return Case(
-        number, name, *(_as_4_can(name, keys, prompts, prefix) if FOUR else (keys, prompts)), n, eos, prefix
+        number, name, *(as_4_can(name, keys, prompts, prefix) if FOUR else (keys, prompts)), n, eos, prefix
     )
 
 
-def _as_4_can(
+def as_4_can(
     name: str, keys: dict[str, Any], prompts: list[list[int]], prefix: Any
 ) -> tuple[dict[str, Any], list[list[int]]]:
     """A configuration less what transformers 4 does in another way than 5.23."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import transformers as hf
 from adapters import connected
+from hf_versions import FOUR, not_with_4
 from torch import Tensor
 
+from decodery import Decoder, Pipeline
 from decodery.contracts.errors import InvalidInput, ModelError
+from decodery.models.hf_caches import keeps_everything
 
 SIZES = {
     "vocab_size": 97,
@@ -33,6 +37,7 @@ HYBRID = {
     "num_experts": 2,
     "mamba_d_state": 4,
     "mamba_dt_rank": 4,
+    **({"use_mamba_kernels": False} if FOUR else {}),  # without, it wants a CUDA device
 }
 MAKERS: dict[str, Callable[[], Any]] = {
     "llama": lambda: hf.LlamaForCausalLM(hf.LlamaConfig(**SIZES)),
@@ -71,7 +76,12 @@ def made(name: str) -> Any:
     return _made[name]
 
 
-@pytest.fixture(params=MAKERS)
+OWN_CACHES = ("jamba", "mamba")
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=not_with_4["state"]) if name in OWN_CACHES else name for name in MAKERS]
+)
 def model(request: pytest.FixtureRequest) -> Any:
     return made(request.param)
 
@@ -127,6 +137,11 @@ def test_the_model_is_called_with_what_generate_gives_it(model: Any, padded: boo
     hook.remove()
     later = padded and not isinstance(model, hf.MambaForCausalLM)
     assert ["attention_mask" in call for call in calls] == [padded] + [later] * (NEW - 1)
+    if FOUR:  # it keeps a mask of ones, and has pads at position 1
+        for call in theirs:
+            seen = call["attention_mask"] if padded else call.pop("attention_mask")
+            if "position_ids" in call:
+                call["position_ids"].masked_fill_(seen[:, -call["input_ids"].shape[1] :] == 0, 0)
     torch.testing.assert_close(calls, theirs, rtol=0, atol=0)
 
 
@@ -240,7 +255,7 @@ def test_a_static_cache_gives_the_tokens_of_generate(name: str, padded: bool) ->
     assert decodable.facts.capabilities.static
     session: Any = decodable.open(3, 15)
     # Before 5.24 static layers could not be cropped at all.
-    kept = name in ("llama", "gpt2") and session._cache.is_croppable
+    kept = name in ("llama", "gpt2") and getattr(session._cache, "is_croppable", False)
     assert decodable.facts.capabilities.rewind == ("uniform" if kept else "none")
     close = {"atol": 1e-4, "rtol": 1e-4}
     torch.testing.assert_close(session.prefill(ids, mask), expected[0], **close)
@@ -342,6 +357,16 @@ def test_two_sessions_do_not_share_a_cache(model: Any) -> None:
     other.close()
 
 
+@pytest.mark.parametrize("name", OWN_CACHES)
+def test_models_with_a_state_give_the_tokens_of_generate_with_a_session_of_any_kind(name: str) -> None:
+    ids, mask = prompts(False)
+    model = made(name)
+    new, _ = generated(model, ids, mask)
+    assert connected(model)[1].adapter == ("stateless" if FOUR else "hf")
+    pipe = Pipeline().add("min_new_tokens", NEW).stop("max_new_tokens", NEW)
+    assert Decoder(model, pipe).generate(ids).tokens == new.tolist()
+
+
 STRANGERS: dict[str, Callable[[], Any]] = {
     # Its state goes in and out under a name of its own.
     "rwkv": lambda: hf.RwkvForCausalLM(
@@ -370,3 +395,15 @@ def test_a_model_whose_state_is_no_cache_argument_is_driven_without_it(name: str
     torch.testing.assert_close(one.step(ids[:, -1:])[:, 0], expected[:, 1], atol=1e-5, rtol=1e-4)
     one.close()
     other.close()
+
+
+def test_a_cache_that_does_not_say_whether_it_can_be_cut_is_asked_layer_by_layer() -> None:
+    """Before 5 caches do not say, and a static layer has no way to take a token back."""
+
+    def holds(**layer: object) -> bool:
+        made = SimpleNamespace(is_sliding=[False], layers=[SimpleNamespace(), SimpleNamespace(**layer)])
+        made.layers[0].crop = None
+        return keeps_everything(made)
+
+    assert holds(crop=None)
+    assert not holds()

@@ -221,3 +221,18 @@ def test_model_inputs_reach_the_model() -> None:
     assert session.prefill(torch.tensor([[1]]), scale=2.0).tolist() == [[0, 0, 6, 0, 0]]
     assert session.step(torch.tensor([[3]])).tolist() == [[[0, 0, 0, 0, 6]]]
     session.close()
+
+
+def test_what_is_fed_whole_is_asked_for_no_state() -> None:
+    """Some that keep a state answer otherwise with it: RecurrentGemma, of a prompt longer than its window."""
+
+    class Keeping(zoo.NanoGPT):
+        def forward(self, idx: Tensor, use_cache: bool = True) -> Tensor:  # type: ignore[override]
+            return super().forward(idx.flip(1) if use_cache else idx)
+
+    model = Keeping()
+    expected = truth(model)
+    session = connected(model, "stateless")[0].open(3, 14)
+    same(session.prefill(IDS[:, :4]), expected[:, 3])
+    same(session.step(IDS[:, 4:6]), expected[:, 4:6])
+    session.close()

@@ -23,7 +23,7 @@ def hf_class(name: str, step: str) -> Any:
     if found is None:
         raise Unavailable(
             f"{step}: transformers {transformers.__version__} has no {name}",
-            remedy="transformers 4.57 to 5.23 have it: pip install 'transformers>=4.57,<=5.23'",
+            remedy="transformers 4.57 to 5.24 have it: pip install 'transformers>=4.57,<=5.24'",
         )
     return found
 

@@ -59,7 +59,9 @@ def only_recurrent(cache: Any) -> bool:
 
 def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
-    return keeps_places(cache) and bool(getattr(cache, "is_croppable", True))
+    # Before 5 a cache does not say, and its static layers have no way to.
+    cut = getattr(cache, "is_croppable", None)
+    return keeps_places(cache) and bool(all(hasattr(layer, "crop") for layer in cache.layers) if cut is None else cut)
 
 
 def keeps_places(cache: Any) -> bool:

@@ -66,6 +66,9 @@ def test_what_nothing_would_end_gets_a_limit_and_the_report_says_so() -> None:
     assert line.status == "approximated"
 
 
+WRITTEN_IN = {"max_length": 20, "assistant_lookbehind": 10}
+
+
 def test_twenty_of_a_transformers_4_object_counts_new_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """There a GenerationConfig has its defaults written in, and `generate` takes 20 for "nobody said"."""
     for version, rule in (("4.57.1", "max_new_tokens"), ("5.23.0", "max_length")):
@@ -73,6 +76,8 @@ def test_twenty_of_a_transformers_4_object_counts_new_tokens(monkeypatch: pytest
         library.__version__ = version  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "toyformers", library)
         made = type(
-            "GenerationConfig", (), {"__module__": "toyformers", "to_dict": lambda self: {"max_length": 20}}
+            "GenerationConfig", (), {"__module__": "toyformers", "to_dict": lambda self: WRITTEN_IN}
         )()
-        assert [step.spec.name for step in hf.read(made).fields["stop"]] == ["eos", rule]
+        found = hf.read(made)
+        assert [step.spec.name for step in found.fields["stop"]] == ["eos", rule]
+        assert ("assistant_lookbehind" in {line.key for line in found.carried}) == (rule == "max_length")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hf_versions import FOUR
 from transformers import (
     GenerationConfig,
     GPT2Config,
@@ -85,7 +86,9 @@ def some_config(rng: random.Random) -> dict[str, object]:
         "max_time": 60.0,
     }
     keys = rng.sample(sorted(pool), rng.randint(1, 20))
-    return {**{key: pool[key] for key in keys}, "eos_token_id": list(EOS)}
+    if FOUR:
+        pool.pop("top_h")  # it has none, and says nothing of a key that it does not know
+    return {**{key: pool[key] for key in keys if key in pool}, "eos_token_id": list(EOS)}
 
 
 def built_by_transformers(model: GPT2LMHeadModel, config: dict[str, object]) -> list[str]:
@@ -164,6 +167,8 @@ def test_generate_gives_the_same_tokens(seed: int, model: GPT2LMHeadModel) -> No
         "max_time",
     ):
         config.pop(key, None)
+    if FOUR and {"min_length", "min_new_tokens", "forced_eos_token_id"} & config.keys():
+        config.pop("exponential_decay_length_penalty", None)  # it makes NaN of a banned end that grows
     found = hf.read(config, HOST)
     config = {key: value for key, value in config.items() if not _is_lost(key, found)}
     prompts = torch.tensor([[3, 4, 5], [20, 21, 3]])
@@ -207,9 +212,9 @@ def test_an_object_a_dict_a_file_and_its_folder_are_the_same(tmp_path: Path) -> 
     )
     config.save_pretrained(tmp_path)
     file = tmp_path / "generation_config.json"
-    recipes = [
-        Recipe.from_generation_config(form, host=HOST) for form in (config, config.to_dict(), file, tmp_path)
-    ]
+    # In its dict transformers 4 writes out defaults, which a dict cannot tell from what was asked for.
+    data = config.to_diff_dict() if FOUR else config.to_dict()
+    recipes = [Recipe.from_generation_config(form, host=HOST) for form in (config, data, file, tmp_path)]
     recipes.append(Recipe.from_generation_config(str(file), host=HOST))
     recipes.append(foreign.load(file, "hf", host=HOST).recipe)
     assert recipes == [recipes[0]] * len(recipes)

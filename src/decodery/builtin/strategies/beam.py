@@ -116,9 +116,7 @@ class Beam:
         else:
             prompts.running, rows, tokens = found.scores[:, :beams], rows[:, :beams], tokens[:, :beams]
             over = [False] * count
-        finished = self._finished(prompts, over, generated + 1)
-        if run.rectangle and not all(finished):
-            finished = [False] * count
+        finished = self._finished(prompts, over, generated + 1, together=run.rectangle)
         kept = [place for place, done in enumerate(finished) if not done]
         self._emit(run, prompts, [place for place, done in enumerate(finished) if done], "length")
         if not kept:
@@ -142,16 +140,19 @@ class Beam:
             run.select((~rows).nonzero().flatten())  # (P x K,) -> (P' x K, 1) -> (P' x K,)
         return prompts.take(kept), kept
 
-    def _finished(self, prompts: Prompts, over: list[bool], generated: int) -> list[bool]:
-        """Which prompts are done; `over` tells of those whose candidates all end."""
+    def _finished(self, prompts: Prompts, over: list[bool], generated: int, *, together: bool) -> list[bool]:
+        """Which prompts are done; `over` tells of those whose candidates all end. Those that go `together` are done for
+        one reason, all of them: transformers goes on where one can improve no more and the other has room."""
+        reasons = [over]
         # A pool with room takes any text that is there at all: most steps are over with this.
-        if all(best > NEVER for best in prompts.running[:, 0].tolist()) and not prompts.any_full:
-            return over
-        prompts.improvable &= self._can_improve(prompts, generated)
-        done = ~prompts.improvable[:, 0]
-        if self.early_stopping is True:
-            done |= prompts.full.all(-1)
-        return [a or b for a, b in zip(over, done.tolist(), strict=True)]
+        if prompts.any_full or not all(best > NEVER for best in prompts.running[:, 0].tolist()):
+            prompts.improvable &= self._can_improve(prompts, generated)
+            reasons.append((~prompts.improvable[:, 0]).tolist())
+            if self.early_stopping is True:
+                reasons.append(prompts.full.all(-1).tolist())
+        if together:
+            return [any(map(all, reasons))] * len(over)
+        return [any(each) for each in zip(*reasons, strict=True)]
 
     def _collect(
         self,

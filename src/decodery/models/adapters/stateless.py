@@ -21,7 +21,7 @@ from ..options import check_options, check_width, if_it_answers, told_width
 from ..probing.rounding import tolerance
 from ..probing.verify import newest_difference, random_ids
 
-MASK, PLACES = "attention_mask", "position_ids"
+MASK, PLACES, STATE = "attention_mask", "position_ids", "use_cache"
 PADDED, PADDING = 7, 3
 """Tokens of the rows on which padding is tried, and how many of one are padding."""
 CAPABILITIES = Capabilities(select=True, rewind="uniform", rewind_by="crop")
@@ -88,9 +88,11 @@ class StatelessModel:
         return StatelessSession(self, batch_size)
 
     def beside(self, length: int, mask: Tensor | None, rows: int) -> dict[str, Any]:
-        """What the ids (B, `length`) are given beside them: positions that a signature insists on, and, where prompts
-        are padded or the model insists, the mask (B, T) and each token's place (B, T)."""
+        """What the ids (B, `length`) are given beside them: positions that a signature insists on, that no state is
+        asked for, and, where prompts are padded or the model insists, the mask (B, T) and each token's place (B, T)."""
         given = self.positions(length)
+        if STATE in self.call.accepts:
+            given[STATE] = False  # nobody asks for the state, and some that keep it answer otherwise
         if mask is None and MASK in self.call.required:
             mask = torch.ones(rows, length, dtype=torch.long, device=self._facts.device)
         if mask is not None:

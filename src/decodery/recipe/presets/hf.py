@@ -24,6 +24,7 @@ from .common.reading import Read, Reading
 from .engines.hf_keys import (
     BELONGS_ELSEWHERE,
     DEFAULT_NEW_TOKENS,
+    DEFAULTS_OF_4,
     ENGINE,
     PROCESSORS,
     RENORMALIZE,
@@ -98,11 +99,9 @@ def _plain(cfg: Any) -> dict[str, object]:
     if marks is not None and hasattr(marks, "to_dict"):
         data["watermarking_config"] = marks.to_dict()
     library = sys.modules.get(type(cfg).__module__.partition(".")[0])
-    if (
-        str(getattr(library, "__version__", "")).startswith("4.")
-        and data.get("max_length") == DEFAULT_NEW_TOKENS
-    ):
-        del data["max_length"]  # there 20 counts new tokens, as does nothing here
+    if str(getattr(library, "__version__", "")).startswith("4."):
+        # There `max_length` 20 counts new tokens, as does nothing here; the others are for an assistant.
+        return {key: value for key, value in data.items() if DEFAULTS_OF_4.get(key) != value}
     return data
 
 

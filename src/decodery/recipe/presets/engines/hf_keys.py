@@ -92,6 +92,15 @@ WATERMARKS = {
 
 ENGINE = "transformers"
 DEFAULT_NEW_TOKENS = 20
+DEFAULTS_OF_4: dict[str, object] = {
+    "max_length": DEFAULT_NEW_TOKENS,
+    "num_assistant_tokens": 20,
+    "num_assistant_tokens_schedule": "constant",
+    "assistant_confidence_threshold": 0.4,
+    "assistant_lookbehind": 10,
+    "target_lookbehind": 10,
+}
+"""What a GenerationConfig of transformers 4 has written in when nobody says it, and what 5 has not."""
 BEAMS = ("num_beams", "length_penalty", "early_stopping", "num_return_sequences")
 STRATEGIES = {
     "beam": BEAMS,

@@ -12,7 +12,11 @@ NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _FREE = (ModelSpec, RecipeSource)  # kinds whose names a recipe never spells
 _POINTERS = ("factory", "lowering", "probe", "available", "detector")
 _OPTIONAL = ("lowering", "detector")
-_SETS, _TUPLES, _TEXTS = ("needs", "traits"), ("aliases", "roles"), ("summary", "reference", "path")
+_SETS, _TUPLES, _TEXTS = (
+    ("needs", "traits"),
+    ("aliases", "roles", "keywords"),
+    ("summary", "reference", "path"),
+)
 
 
 def checked(kind: type[Spec], result: object) -> tuple[Spec, ...]:

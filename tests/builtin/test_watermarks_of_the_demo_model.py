@@ -12,11 +12,21 @@ from decodery import Decoder
 from decodery.builtin.watermarks import detect_synthid_watermark, detect_watermark
 
 pytest.importorskip("decodery_demo")
+gumbel = pytest.importorskip("decodery_samplers.choosing.gumbel_watermark")
 
 V = 4096
 KEYS = [654, 400, 836, 123, 340, 443, 597, 160, 57, 29]
 PROMPTS = ["Once upon a time", "It was", "She said that", "The old man"]
-STEPS: dict[str, dict[str, Any]] = {"watermark": {}, "synthid_watermark": {"keys": KEYS}}
+STEPS: dict[str, dict[str, Any]] = {
+    "watermark": {},
+    "synthid_watermark": {"keys": KEYS},
+    "gumbel_watermark": {"key": 1},
+}
+DETECTORS = {
+    "watermark": detect_watermark,
+    "synthid_watermark": detect_synthid_watermark,
+    "gumbel_watermark": gumbel.detect_gumbel_watermark,
+}
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +36,15 @@ def demo() -> Any:
     return load()
 
 
-def _generated(demo: Any, texts: int, tokens: int, *steps: dict[str, Any]) -> list[list[int]]:
+def _generated(demo: Any, texts: int, tokens: int, *steps: str) -> list[list[int]]:
     model, tokenizer = demo
+    strategies = [step for step in steps if step == "gumbel_watermark"]
     recipe = {
         "recipe": 1,
-        "strategy": {"sample": {"seed": 11}},
-        "processors": list(steps),
+        "strategy": {
+            (*strategies, "sample")[0]: {**(STEPS[strategies[0]] if strategies else {}), "seed": 11}
+        },
+        "processors": [{step: STEPS[step]} for step in steps if step not in strategies],
         "stop": [{"max_new_tokens": tokens}],
     }
     return Decoder(model, recipe, tokenizer=tokenizer).generate(PROMPTS, n=texts // len(PROMPTS)).tokens
@@ -41,6 +54,8 @@ def _found(step: str, rows: list[list[int]], key: int) -> list[float]:
     """p of each text, by another key of the watermark for each `key`."""
     if step == "watermark":
         return [each.p for each in detect_watermark(rows, vocab_size=V, hashing_key=15485863 + 2 * key)]
+    if step == "gumbel_watermark":
+        return [each.p for each in gumbel.detect_gumbel_watermark(rows, key=2 + key)]
     return [each.p for each in detect_synthid_watermark(rows, keys=KEYS, sampling_table_seed=key)]
 
 
@@ -68,9 +83,8 @@ def test_unmarked_text_by_the_thousand(demo: Any, step: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_marked_text_of_fifty_tokens_is_found(demo: Any, step: str) -> None:
-    rows = _generated(demo, 32, 50, {step: STEPS[step]})
-    detect = detect_watermark if step == "watermark" else detect_synthid_watermark
-    found = [each.is_marked() for each in detect(rows, vocab_size=V, **STEPS[step])]
+    rows = _generated(demo, 32, 50, step)
+    found = [each.is_marked() for each in DETECTORS[step](rows, vocab_size=V, **STEPS[step])]
     print(f"\n{step}: {sum(found)} of {len(found)} marked texts are found at p < 0.001", end="")
     assert sum(found) >= 0.9 * len(found)
     others = _found(step, rows, 77)  # by another key they look like any text

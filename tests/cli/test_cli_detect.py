@@ -11,6 +11,7 @@ import pytest
 from decodery.builtin.watermarks import detect_synthid_watermark, detect_watermark
 
 KEYS = [654, 400, 836, 123, 340, 443, 597, 160, 57, 29]
+GUMBEL = "decodery-samplers/gumbel_watermark"
 STEPS = {"watermark": "{bias: 3.0}", "synthid_watermark": f"{{keys: {KEYS}}}"}
 PLAIN = (
     "It was the best of times, it was the worst of times, it was the age of wisdom and the age of foolishness"
@@ -38,6 +39,24 @@ def marked(run: Any) -> Any:
         return row["text"], row["tokens"]
 
     return marked
+
+
+def test_a_plugins_strategy_brings_the_detector_of_its_mark(run, marked, tmp_path):
+    pytest.importorskip("decodery_samplers")
+    file = tmp_path / "gumbel.yaml"
+    file.write_text("recipe: 1\nstrategy: {gumbel_watermark: {key: 42}}\nstop: [{max_new_tokens: 80}]\n")
+    _, ids = marked(file)
+    options = (" ".join(map(str, ids)), "--ids", "-m", "demo", "-r", file)
+    found = run("detect", *options)
+    assert found.code == 0, found.err
+    assert found.out.startswith(f"{GUMBEL}: -ln(1 - u) of ")
+    assert run("detect", *options, "-o", "strategy.key=43").code == 3
+    data = json.loads(run("detect", *options, "--json").out)
+    from decodery_samplers.choosing.gumbel_watermark import detect_gumbel_watermark
+
+    [evidence] = detect_gumbel_watermark([ids], key=42)
+    assert (data["step"], data["p"], data["scored"]) == (GUMBEL, evidence.p, evidence.scored)
+    assert "green" not in data
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -117,6 +136,7 @@ def test_mistakes_are_told(run, recipe):
     unmarked = run("detect", PLAIN, "-m", "demo", "-r", "chat")
     assert (unmarked.code, unmarked.out) == (1, "")
     assert "the recipe 'chat' leaves no watermark" in unmarked.err
+    assert "watermark, synthid_watermark" in unmarked.err
     assert run("detect", PLAIN, "-m", "demo").code == 2  # which recipe?
     assert run("detect", "-m", "demo", "-r", recipe("watermark")).code == 2  # which text?
     assert (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 
@@ -165,3 +166,44 @@ def test_a_sentencepiece_model_is_a_tokenizer(run, tmp_path):
     refused = run(*command, "--tokenizer", tmp_path / "bad.model")
     assert refused.code == 1
     assert "cannot be loaded" in refused.err
+
+
+@pytest.mark.parametrize("name", ["own.tiktoken", "tokenizer.model", "ranks"])
+def test_a_tiktoken_vocabulary_is_told_what_it_lacks(run, tmp_path, name):
+    """By its contents: some models' tokenizer.model is one, and not sentencepiece's."""
+    ranks = "".join(f"{base64.b64encode(bytes([byte])).decode()} {byte}\n" for byte in range(256))
+    (tmp_path / name).write_text(ranks)
+    outcome = run("generate", "a", "-m", "demo", "--tokenizer", tmp_path / name)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "is a tiktoken vocabulary, which says neither how a text is split" in outcome.err
+    assert f"load_tiktoken_bpe({str(tmp_path / name)!r})" in outcome.err
+
+
+def test_the_remedy_for_a_tiktoken_vocabulary_works(run, tmp_path, monkeypatch):
+    pytest.importorskip("tiktoken")
+    ranks = "".join(f"{base64.b64encode(bytes([byte])).decode()} {byte}\n" for byte in range(256))
+    (tmp_path / "own.tiktoken").write_text(ranks)
+    (tmp_path / "split_by_me.py").write_text(
+        """
+import tiktoken.load
+
+def load():
+    ranks = tiktoken.load.load_tiktoken_bpe("own.tiktoken")
+    return tiktoken.Encoding("own", pat_str=r"\\s*\\S+", special_tokens={}, mergeable_ranks=ranks)
+"""
+    )
+    monkeypatch.chdir(tmp_path)
+    outcome = run("generate", "ab", "-m", "demo", "--tokenizer", "split_by_me:load", "--max-new-tokens", 2)
+    assert outcome.code == 0, outcome.err
+
+
+def test_a_file_that_is_no_tokenizer_is_told_what_is(run, tmp_path):
+    (tmp_path / "vocab.json").write_text('{"a": 1}')
+    (tmp_path / "folder").mkdir()
+    command = ("generate", "a", "-m", "demo", "--tokenizer")
+    one_of_many = run(*command, tmp_path / "vocab.json").err
+    assert "is no tokenizer.json: " in one_of_many
+    assert "name the directory that it lies in" in one_of_many
+    assert "no such file or directory" in run(*command, tmp_path / "none.json").err
+    assert "is no file" in run(*command, "/dev/null").err
+    assert "cannot be loaded" in run(*command, tmp_path / "folder").err

@@ -340,6 +340,27 @@ def test_a_fact_of_the_wrong_kind_is_told_where_it_is_given(fact: str, value: ob
     assert "give" in str(caught.value)
 
 
+@pytest.mark.parametrize("give", ["to_hf", "to_hf_stopping", "bind"])
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"eos_token_id": -1}, "eos_token_id = -1 is no token's id"),
+        ({"eos_token_id": [2, 80], "vocab_size": 80}, "eos_token_id = 80 is outside the vocabulary of 80"),
+        ({"eos_token_id": True}, "token id True is no id"),
+        ({"pad_token_id": 80, "vocab_size": 80}, "pad_token_id = 80 is outside the vocabulary of 80"),
+        ({"pad_token_id": -1}, "pad_token_id is -1"),
+        ({"vocab_size": 0}, "vocab_size is 0"),
+        ({"max_length": "long"}, "max_length is 'long'"),
+    ],
+)
+def test_special_ids_that_no_row_could_have_are_told_where_they_are_given(
+    give: str, facts: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InvalidInput, match=told) as caught:
+        getattr(Pipeline().stop("eos"), give)(IDS, **facts)
+    assert "= help: " in str(caught.value)
+
+
 def test_a_mask_of_another_layout_is_told_before_generate_runs() -> None:
     with pytest.raises(InvalidInput, match="pad on the left"):
         Pipeline().to_hf_stopping(attention_mask=torch.tensor([[1, 1, 0]]))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from decodery.contracts.params import FiniteFloat, TokenIds, alias, params
 from decodery.contracts.specs import StepSpec, StrategySpec
+from decodery.contracts.watermarks import nothing
 
 
 @params
@@ -126,4 +127,7 @@ HONEST = {
     "plain bool": rule(lambda: lambda ids, scores: False, "stateless"),
     "draws": StrategySpec("tried", Draws, draw="categorical"),
     "own loop": StrategySpec("tried", OwnLoop),
+    "never says yes": processor(
+        Idle, "stateless", detector=lambda rows, **facts: [nothing(1.0) for _ in rows]
+    ),
 }

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from decodery.contracts.protocols import Capabilities, ModelFacts
 from decodery.contracts.specs import AdapterSpec, ModelSpec, RecipeSource, StrategySpec
+from decodery.contracts.watermarks import Evidence, nothing
 from decodery.testing import TableModel, UniformModel
 
 VOCAB = 12
@@ -213,6 +214,17 @@ def mixing() -> Any:
 
 def silent() -> Any:
     return lambda x: torch.full((*x.shape, VOCAB), -torch.inf)
+
+
+def telling(p: float, rows: Any, **facts: Any) -> list[Evidence]:
+    """The same p of every text."""
+    return [Evidence(len(row), 1.0, 1.0, 0.0, p) if row else nothing(1.0) for row in rows]
+
+
+def comparing(rows: Any, **facts: Any) -> list[Evidence]:
+    """A text is marked where no other is longer."""
+    longest = max(map(len, rows))
+    return [Evidence(len(row), 1.0, 1.0, 0.0, 0.9 if len(row) < longest else 0.5) for row in rows]
 
 
 HONEST_OTHERS = {

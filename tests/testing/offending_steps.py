@@ -1,13 +1,14 @@
 """For each check a step or strategy that breaks exactly that promise."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import offending_objects as bad
 import offending_runs as runs
 import torch
-from honest_steps import PROMPTS, Draws, processor, rule
+from honest_steps import PROMPTS, Draws, Idle, processor, rule
 from offending_objects import chooses, made
 from torch import Tensor
 
@@ -238,6 +239,21 @@ OFFENDERS = [
     Offender("a tokenizer too large", runs.model(runs.with_too_many_letters), {"tokenizer_fits_the_model"}),
     Offender("a tokenizer that mumbles", runs.model(runs.with_mumbling), {"tokenizer_fits_the_model"}),
     Offender("a recipe that nobody brings", runs.ABSENT, {"reads_and_round_trips"}),
+    Offender(
+        "a detector that says yes to all",
+        processor(Idle, "stateless", detector=partial(runs.telling, 0.001)),
+        {"random_text_is_seldom_marked"},
+    ),
+    Offender(
+        "a detector that is nowhere",
+        processor(Idle, "stateless", detector="no.such.module:detect"),
+        {"points_at_code", "detects_row_by_row", "random_text_is_seldom_marked"},
+    ),
+    Offender(
+        "a detector that compares texts",
+        processor(Idle, "stateless", detector=runs.comparing),
+        {"detects_row_by_row"},
+    ),
     Offender("no categorical", chooses(bad.second_purpose, "categorical"), {"draw_is_categorical"}),
 ]
 

@@ -1,8 +1,7 @@
-"""Mirostat, adaptive-p, the Gumbel watermark and banned phrases: float64 references, replays, statistics."""
+"""Mirostat, adaptive-p and banned phrases: float64 references, replays, statistics."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -14,10 +13,9 @@ from test_texts_are_bound_to_tokens import Pieces
 
 from decodery import Decoder, Pipeline
 from decodery.contracts.errors import BadRow, CannotFollow
-from decodery.testing import ScriptedModel, TableModel, UniformModel, chi_square
+from decodery.testing import ScriptedModel, TableModel, UniformModel
 from decodery_samplers.choosing.adaptive_p import AdaptiveP, near_target
 from decodery_samplers.choosing.banned_phrases import first_token_of, is_open
-from decodery_samplers.choosing.gumbel_watermark import context_hash, detect, token_uniforms, watermarked
 from decodery_samplers.choosing.mirostat import Mirostat, top_k_of, truncated, zipf_exponent
 
 inf = math.inf
@@ -195,57 +193,6 @@ def test_a_bound_pipeline_tells_a_strategy_of_its_tokens() -> None:
     for _ in range(12):
         x = torch.cat((x, bound.pick(x, model(x)[:, -1])[:, None]), dim=1)
     assert x[0, 2:].tolist() == wanted
-
-
-# -- the Gumbel watermark -----------------------------------------------------------------------------------
-
-
-def splitmix(bits: int) -> int:
-    mask = (1 << 64) - 1
-    bits = ((bits ^ bits >> 30) * 0xBF58476D1CE4E5B9) & mask
-    bits = ((bits ^ bits >> 27) * 0x94D049BB133111EB) & mask
-    return bits ^ bits >> 31
-
-
-def test_the_numbers_are_splitmix64s() -> None:
-    # Steele, Lea, Flood: the first outputs of seed 0 are splitmix(golden), splitmix(2 golden) ...
-    golden = 0x9E3779B97F4A7C15
-    assert splitmix(golden) == 0xE220A8397B1DCDAF
-    u = token_uniforms(torch.zeros(1, 1, dtype=torch.int64), torch.arange(5))[0].tolist()
-    assert u == [((splitmix(golden * (t + 1) & (1 << 64) - 1) >> 11) + 0.5) * 2.0**-53 for t in range(5)]
-
-
-def test_a_watermarked_draw_is_a_draw() -> None:
-    scores = torch.tensor([2.0, 1.0, 0.0, -1.0, -inf, 0.5])
-    hashes = torch.tensor([context_hash(5, (n,)) - (1 << 63) for n in range(20_000)])
-    counts = torch.bincount(watermarked(scores.expand(20_000, -1), hashes), minlength=6)
-    assert chi_square(counts, scores.softmax(-1)) > 1e-6
-
-
-def test_a_watermark_is_detected_with_its_key_alone() -> None:
-    model = TableModel(500, scale=1.0)
-    pipe = Pipeline().with_strategy("gumbel_watermark", key=42).stop("max_new_tokens", 120)
-    rows = Decoder(model, pipe).generate([[1], [2], [3]], n=2, seed=1).tokens
-    assert all(detect(row, 42).p_value < 1e-9 for row in rows)
-    assert all(detect(row[50:], 42).p_value < 1e-4 for row in rows)  # an excerpt will do
-    assert all(detect(row, 41).p_value > 1e-4 for row in rows)
-    assert len({tuple(row) for row in rows}) == 6  # samples of one prompt are different texts
-
-
-def test_without_a_watermark_p_values_are_uniform() -> None:
-    generator = torch.Generator().manual_seed(2)
-    texts = torch.randint(0, 1000, (400, 60), generator=generator).tolist()
-    values = torch.tensor([detect(text, 7).p_value for text in texts])
-    assert chi_square(torch.histc(values, 10, 0, 1), torch.full((10,), 0.1)) > 1e-6
-
-
-def test_a_repeated_context_is_drawn_anew_and_counted_once() -> None:
-    """Otherwise a loop once begun would never end, and would count as evidence every time round."""
-    assert detect([1, 2] * 50, 3, context=1).scored == 2
-    pipe = Pipeline().with_strategy("gumbel_watermark", key=1, context=1).stop("max_new_tokens", 200)
-    row = Decoder(UniformModel(3), pipe).generate([[0]], seed=1).tokens[0]
-    following = {token: {b for a, b in itertools.pairwise(row) if a == token} for token in range(3)}
-    assert all(len(after) == 3 for after in following.values())
 
 
 # -- banned phrases -----------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def hf_steps() -> list[StepSpec]:
             reference="https://arxiv.org/abs/2306.04634",
             traits=OF_THE_ROW,
             aliases=("WatermarkLogitsProcessor",),
+            detector=f"{HERE}.watermarks:detect_watermark",
         ),
         StepSpec(
             name="synthid_watermark",
@@ -55,6 +56,7 @@ def hf_steps() -> list[StepSpec]:
             needs=frozenset({"prompt_lengths"}),
             traits=OF_THE_ROW,
             aliases=("SynthIDTextWatermarkLogitsProcessor",),
+            detector=f"{HERE}.watermarks:detect_synthid_watermark",
         ),
     ]
 

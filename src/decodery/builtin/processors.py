@@ -29,6 +29,7 @@ def samplers() -> list[StepSpec]:
             traits=KEEPS_BEST,
             lowering=f"{LOWERED}.scores:temperature",
             aliases=("TemperatureLogitsWarper",),
+            keywords=("temp",),
         ),
         StepSpec(
             name="top_k",
@@ -58,6 +59,7 @@ def samplers() -> list[StepSpec]:
             traits=SCORES_ALONE,
             lowering=f"{LOWERED}.scores:top_p",
             aliases=("TopPLogitsWarper",),
+            keywords=("nucleus", "nucleus_sampling"),
         ),
         StepSpec(
             name="min_p",
@@ -85,6 +87,7 @@ def samplers() -> list[StepSpec]:
             traits=SCORES_ALONE,
             lowering=f"{LOWERED}.scores:typical_p",
             aliases=("TypicalLogitsWarper",),
+            keywords=("locally_typical", "typical_sampling"),
         ),
         StepSpec(
             name="top_h",
@@ -146,6 +149,7 @@ def history_readers() -> list[StepSpec]:
             traits=HISTORY,
             lowering=f"{LOWERED}.history:repetition_penalty",
             aliases=("RepetitionPenaltyLogitsProcessor",),
+            keywords=("repeat_penalty", "rep_pen"),
         ),
         StepSpec(
             name="no_repeat_ngram",
@@ -201,5 +205,6 @@ def history_readers() -> list[StepSpec]:
             traits=HISTORY,
             lowering=f"{LOWERED}.history:sequence_bias",
             aliases=("SequenceBiasLogitsProcessor",),
+            keywords=("logit_bias",),
         ),
     ]

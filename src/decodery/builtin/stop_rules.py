@@ -26,6 +26,7 @@ def stop_rules() -> list[StepSpec]:
             traits=LAST_TOKENS,
             lowering=f"{LOWERED}:eos",
             aliases=("EosTokenCriteria",),
+            keywords=("eos_token", "eos_token_id"),
             finish_reason="eos",
         ),
         StepSpec(
@@ -40,6 +41,7 @@ def stop_rules() -> list[StepSpec]:
             wants=frozenset({"vocab_size"}),
             traits=LAST_TOKENS,
             lowering=f"{LOWERED}:stop_token_ids",
+            keywords=("stop_tokens", "stop_ids"),
             finish_reason="stop_token_ids",
         ),
         StepSpec(
@@ -54,6 +56,7 @@ def stop_rules() -> list[StepSpec]:
             needs=frozenset({"prompt_lengths"}),
             traits=LAST_TOKENS,
             lowering=f"{LOWERED}:max_new_tokens",
+            keywords=("max_tokens", "n_predict", "num_predict"),
             finish_reason="length",
         ),
         StepSpec(
@@ -84,6 +87,7 @@ def stop_rules() -> list[StepSpec]:
             # Not compilable: it reads text on the host.
             traits=LAST_TOKENS - {"compilable"},
             aliases=("StopStringCriteria",),
+            keywords=("stop", "stop_words", "stop_sequences", "reverse_prompt", "antiprompt"),
             finish_reason="stop_string",
         ),
         StepSpec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -68,8 +68,31 @@ def _past_typer() -> Iterator[None]:
         raise _Through(error) from None
 
 
-def build() -> typer.Typer:
-    """The whole tree. Help is boxed and coloured on a terminal, plain text in a pipe."""
+_TREE: dict[tuple[str, ...], Callable[..., None]] = {
+    ("generate",): arguments.generate,
+    ("chat",): chat_arguments.chat,
+    ("detect",): detect_arguments.detect,
+    ("doctor",): arguments.doctor,
+    ("plugins", "list"): arguments.plugins_list,
+    ("plugins", "show"): arguments.plugins_show,
+    ("plugins", "doctor"): arguments.plugins_doctor,
+    ("plugins", "new"): arguments.plugins_new,
+    **{("recipe", name): command for name, command in recipe_arguments.COMMANDS.items()},
+    **{("recipe", name): command for name, command in foreign_arguments.COMMANDS.items()},
+}
+"""Words on the command line -> what it takes, in the order of `--help`."""
+_GROUPS = {
+    "plugins": "Installed plugins: list, show, doctor; new writes one.",
+    "recipe": f"Recipes: {', '.join(name for group, *rest in _TREE if group == 'recipe' for name in rest)}.",
+}
+
+
+def build(argv: Sequence[str] = ()) -> typer.Typer:
+    """The tree of commands: the one that `argv` names, else all. typer reads the signature of each that is there, which
+    for all of them takes longer than a short command itself.
+
+    Help is boxed and coloured on a terminal, plain text in a pipe.
+    """
     app = typer.Typer(
         cls=_Commands,
         name="decodery",
@@ -80,20 +103,25 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.command(cls=_Command)(arguments.generate)
-    app.command(cls=_Command)(chat_arguments.chat)
-    app.command(cls=_Command)(detect_arguments.detect)
-    app.command(cls=_Command)(arguments.doctor)
-    plugins = _group(app, "plugins", "Installed plugins: list, show, doctor; new writes one.")
-    plugins.command("list", cls=_Command)(arguments.plugins_list)
-    plugins.command("show", cls=_Command)(arguments.plugins_show)
-    plugins.command("doctor", cls=_Command)(arguments.plugins_doctor)
-    plugins.command("new", cls=_Command)(arguments.plugins_new)
-    commands = {**recipe_arguments.COMMANDS, **foreign_arguments.COMMANDS}
-    recipe = _group(app, "recipe", f"Recipes: {', '.join(commands)}.")
-    for name, command in commands.items():
-        recipe.command(name, cls=_Command)(command)
+    named = _named(argv)
+    groups: dict[str, typer.Typer] = {}
+    for path, command in _TREE.items():
+        if named in (None, path):
+            parent = app
+            if len(path) > 1:
+                parent = groups.get(path[0]) or groups.setdefault(
+                    path[0], _group(app, path[0], _GROUPS[path[0]])
+                )
+            parent.command(path[-1], cls=_Command)(command)
     return app
+
+
+def _named(argv: Sequence[str]) -> tuple[str, ...] | None:
+    """The words of the command that `argv` begins with, behind options of the whole; None where it names none."""
+    words = list(argv)
+    while words and words[0].partition("=")[0] == "--no-plugin":
+        del words[: 1 if "=" in words[0] else 2]
+    return next((path for path in _TREE if path == tuple(words[: len(path)])), None)
 
 
 def _group(app: typer.Typer, name: str, words: str) -> typer.Typer:
@@ -111,7 +139,7 @@ def _nothing() -> None:
 def invoke(argv: list[str]) -> int:
     """Run one command line. Raises what the command raised, and SystemExit with its exit code."""
     try:
-        typer.main.get_command(build()).main(argv, prog_name="decodery")
+        typer.main.get_command(build(argv)).main(argv, prog_name="decodery")
     except _Through as through:
         raise through.error from None
     return 0

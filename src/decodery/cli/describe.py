@@ -37,8 +37,9 @@ def described(qualified: str, spec: Spec) -> dict[str, Any]:
     if isinstance(spec, StepSpec | StrategySpec):
         data["parameters"] = parameters(spec.params)
         data["version"] = spec.version
-    if isinstance(spec, StepSpec) and spec.lowering is not None:
-        data["lowering"] = _pointer(spec.lowering)
+    for field in ("lowering", "detector"):
+        if getattr(spec, field, None) is not None:
+            data[field] = _pointer(getattr(spec, field))
     if not isinstance(spec, RecipeSource):
         data["factory"], data["source"] = _pointer(spec.factory), str(locate(spec.factory) or "")
     return data
@@ -124,6 +125,7 @@ def lines(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ("traits", "traits"),
         ("needs", "needs"),
         ("roles", "further models"),
+        ("detector", "detector"),
         ("path", "file"),
         ("reference", "reference"),
         ("from", "from"),

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..contracts.errors import InvalidInput
+from ..contracts.errors import InvalidInput, PluginError
 from ..contracts.params import param_values
+from ..contracts.specs import StepSpec, StrategySpec, resolve
 from ..host.registry import Host
 from .console import Console
 from .muting import plugins_muted
@@ -21,8 +22,8 @@ from .prompts import gather, token_ids
 from .usage import UsageMistake
 
 if TYPE_CHECKING:
-    from ..builtin.watermarks import Evidence
-    from ..contracts.steps import Step
+    from ..contracts.steps import Step, StrategyUse
+    from ..contracts.watermarks import Evidence
     from ..recipe.recipe import Recipe
 
 _LIKE_A_FILE = re.compile(r"\S+\.(txt|md|json|jsonl|text)\Z")
@@ -61,7 +62,7 @@ def detect(
         host = Host()
         name = refuse_no_model(host) if model is None else model
         checked = Recipe.load(recipe, overrides=override, host=host)
-        steps = _marking(checked, recipe)
+        uses = _marking(host, checked, recipe)
         for argument in text:
             if _LIKE_A_FILE.match(argument) and not _is(Path.is_file, argument):
                 console.say(f"there is no file {argument!r}: it is taken for a text")
@@ -79,7 +80,7 @@ def detect(
         encode: Any = token_ids if ids else lambda each: decoder.tokenizer.encode(each, special=False)  # type: ignore[union-attr]
         rows = [encode(each) for each in texts]
         prompts = None if prompt is None else [encode(prompt)] * len(rows)
-        found = [_found(step, rows, prompts, decoder.model.facts.vocab_size, device) for step in steps]
+        found = [_found(use, rows, prompts, decoder.model.facts.vocab_size, device) for use in uses]
     facts = {
         "model": name,
         "recipe": checked.name,
@@ -89,50 +90,48 @@ def detect(
     for at, label in enumerate(names):
         if len(names) > 1 and not as_json:
             console.line(f"[{label}]", "bold")
-        for step, evidences in zip(steps, found, strict=True):
+        for use, evidences in zip(uses, found, strict=True):
             evidence = evidences[at]
             if as_json:
-                data = {"text": label, **_data(step, evidence, threshold), **facts, "tokens": len(rows[at])}
+                data = {"text": label, **_data(use, evidence, threshold), **facts, "tokens": len(rows[at])}
                 console.line(json.dumps(data))
             else:
-                console.line(_line(step, evidence, threshold))
+                console.line(_line(use, evidence, threshold))
     marked = all(any(each[at].is_marked(threshold) for each in found) for at in range(len(names)))
     return 0 if marked else UNMARKED
 
 
-def _marking(recipe: Recipe, name: str) -> list[Step]:
-    """The steps of the recipe that leave a watermark."""
-    from ..builtin.watermarks import DETECTORS  # noqa: PLC0415 (lazy: torch)
-
-    steps = [
-        step for step in recipe.processors if step.spec.name in DETECTORS and step.qualified in DETECTORS
-    ]
-    if not steps:
+def _marking(host: Host, recipe: Recipe, name: str) -> list[Step | StrategyUse]:
+    """The steps of the recipe that leave a watermark, and its strategy if that does."""
+    uses: list[Step | StrategyUse] = [*recipe.processors, recipe.strategy]
+    marking = [use for use in uses if use.spec.detector is not None]
+    if not marking:
+        specs: list[tuple[str, StepSpec | StrategySpec]] = [*host.all(StepSpec), *host.all(StrategySpec)]
+        known = [qualified for qualified, spec in specs if spec.detector is not None]
         raise InvalidInput(
-            f"the recipe {name!r} leaves no watermark",
-            remedy=f"name one with the step {' or '.join(DETECTORS)}",
+            f"the recipe {name!r} leaves no watermark that can be looked for",
+            remedy=f"name one with {', '.join(known[:-1])} or {known[-1]}",
         )
-    return steps
+    return marking
 
 
 def _found(
-    step: Step,
+    use: Step | StrategyUse,
     rows: list[list[int]],
     prompts: list[list[int]] | None,
     vocab_size: int | None,
     device: str | None,
-) -> list[Evidence]:
-    from ..builtin.watermarks import DETECTORS  # noqa: PLC0415 (lazy: torch)
-
-    if vocab_size is None:
-        raise InvalidInput(
-            "the model does not say how large its vocabulary is",
-            remedy="give it an attribute vocab_size: green lists are drawn from all of it",
-        )
-    detector: Any = DETECTORS[step.spec.name]
-    return detector(  # type: ignore[no-any-return]
-        rows, vocab_size=vocab_size, prompts=prompts, device=device or "cpu", **param_values(step.params)
+) -> Sequence[Evidence]:
+    detector = resolve(use.spec.detector or "", f"detector of {use.qualified!r}")
+    found: Sequence[Evidence] = detector(
+        rows, vocab_size=vocab_size, prompts=prompts, device=device or "cpu", **param_values(use.params)
     )
+    if len(found) != len(rows):
+        raise PluginError(
+            f"the detector of {use.qualified!r} gave {len(found)} answers for {len(rows)} texts",
+            remedy="return an Evidence a text",
+        )
+    return found
 
 
 def _texts(arguments: Sequence[str], files: Sequence[str], lines: bool) -> tuple[list[str], list[str]]:
@@ -166,12 +165,12 @@ def _is(kind: Callable[[Path], bool], argument: str) -> bool:
         return False
 
 
-def _data(step: Step, evidence: Evidence, threshold: float) -> dict[str, Any]:
-    green = {"green": _green(evidence)} if step.spec.name == "watermark" else {}
+def _data(use: Step | StrategyUse, evidence: Evidence, threshold: float) -> dict[str, Any]:
+    is_count = use.qualified == "watermark"
     return {
-        "step": step.spec.name,
+        "step": use.qualified,
         "scored": evidence.scored,
-        **green,
+        **({"green": round(evidence.score * evidence.scored)} if is_count else {}),
         "score": evidence.score,
         "expected": evidence.expected,
         "z": evidence.z,
@@ -180,22 +179,15 @@ def _data(step: Step, evidence: Evidence, threshold: float) -> dict[str, Any]:
     }
 
 
-def _green(evidence: Evidence) -> int:
-    return round(evidence.score * evidence.scored)
-
-
-def _line(step: Step, evidence: Evidence, threshold: float) -> str:
+def _line(use: Step | StrategyUse, evidence: Evidence, threshold: float) -> str:
     if evidence.scored == 0:
-        return f"{step.spec.name}: the text is too short to say"
-    said = (
-        f"g-values of {evidence.scored} tokens: mean {evidence.score:.3f}, {evidence.expected:.3f} expected"
+        return f"{use.qualified}: the text is too short to say"
+    told = (
+        evidence.told or f"{evidence.scored} tokens: {evidence.score:.3f}, {evidence.expected:.3f} expected"
     )
-    if step.spec.name == "watermark":
-        green = _green(evidence)
-        said = f"{green} of {evidence.scored} tokens are green: {evidence.score:.1%}, {evidence.expected:.1%} expected"
     verdict = "watermarked" if evidence.is_marked(threshold) else "no watermark found"
     sign = "<" if evidence.is_marked(threshold) else ">="
-    return f"{step.spec.name}: {said}; z {evidence.z:.2f}, p {evidence.p:.2g} {sign} {threshold:g}: {verdict}"
+    return f"{use.qualified}: {told}; z {evidence.z:.2f}, p {evidence.p:.2g} {sign} {threshold:g}: {verdict}"
 
 
 def _needs_tokenizer(name: str) -> InvalidInput:

@@ -1,4 +1,4 @@
-"""What `-m` and `--tokenizer` name: a function, a directory, or an installed model. Never the network."""
+"""What `-m` names: a function, a directory, or an installed model. Never the network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..host.registry import Host
 from .messages import DEBUG, first_line
 
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
-_TOKENIZER_FILES = (
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "tokenizer.model",
@@ -41,40 +41,12 @@ def load_model(name: str, host: Host) -> tuple[object, object | None]:
     if name and Path(name).is_dir():
         return _from_directory(Path(name))
     if ":" in name:
-        return _split(_called(_target("-m", name), f"-m {name!r}"), f"-m {name!r}")
+        return _split(called(named_by("-m", name), f"-m {name!r}"), f"-m {name!r}")
     if name.startswith((".", "~", os.sep)) or Path(name).exists():
         raise UnknownName(f"-m {name!r} is no directory", remedy=f"-m takes {_KINDS}")
     qualified, spec = _registered(name, host)
     owner = f"model {qualified!r}"
-    return _split(_called(resolve(spec.factory, owner), owner), owner)
-
-
-def load_tokenizer(name: str) -> object:
-    """A directory with tokenizer files, a tokenizer.json, a sentencepiece .model, or package.module:function -> a
-    tokenizer."""
-    place = f"--tokenizer {name!r}"
-    path = Path(name)
-    if path.is_dir():
-        return _attempt(place, lambda: _transformers().AutoTokenizer.from_pretrained(str(path), **_LOCAL))
-    if path.is_file() and path.suffix == ".model":
-        return _attempt(place, lambda: _sentencepiece(path))
-    if path.is_file():
-        from tokenizers import Tokenizer  # noqa: PLC0415 (lazy: start-up)
-
-        return _attempt(place, lambda: Tokenizer.from_file(str(path)))
-    if ":" in name:
-        return _called(_target("--tokenizer", name), place)
-    raise UnknownName(
-        f"{place}: no such file or directory",
-        remedy="it takes a directory, a tokenizer.json, a sentencepiece .model, or package.module:function",
-    )
-
-
-def _sentencepiece(path: Path) -> object:
-    import sentencepiece  # noqa: PLC0415 (an optional library)
-
-    found: object = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    return found
+    return _split(called(resolve(spec.factory, owner), owner), owner)
 
 
 def names_of_models(host: Host) -> list[str]:
@@ -95,7 +67,7 @@ def check_device(name: str | None) -> None:
 # -- package.module:function -----------------------------------------------------------------------
 
 
-def _target(option: str, name: str) -> object:
+def named_by(option: str, name: str) -> object:
     """What "package.module:attribute" names; the current directory is looked at first."""
     if not _TARGET.match(name) or ".py:" in name:
         raise UnknownName(
@@ -129,7 +101,7 @@ def _target(option: str, name: str) -> object:
     return target
 
 
-def _called(target: object, place: str) -> object:
+def called(target: object, place: str) -> object:
     """Functions and classes are called; anything else (an `nn.Module`, say) is the thing itself."""
     if not (inspect.isroutine(target) or inspect.isclass(target) or isinstance(target, functools.partial)):
         return target
@@ -142,7 +114,7 @@ def _called(target: object, place: str) -> object:
         ) from error
     except ValueError:
         pass  # some builtins have no signature; the call itself will tell
-    return _attempt(place, target)
+    return attempt(place, target)
 
 
 def _split(value: object, place: str) -> tuple[object, object | None]:
@@ -191,7 +163,7 @@ def _other_names(name: str, host: Host) -> str:
 # -- transformers ----------------------------------------------------------------------------------
 
 # Code that lies in a model directory is never run; `package.module:function` is the way to run one's own.
-_LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
 def _from_directory(path: Path) -> tuple[object, object | None]:
@@ -202,19 +174,19 @@ def _from_directory(path: Path) -> tuple[object, object | None]:
             remedy="transformers writes one with save_pretrained; for a model of your own "
             "use -m package.module:function",
         )
-    hf = _transformers()
-    model = _attempt(
-        place, lambda: hf.AutoModelForCausalLM.from_pretrained(str(path), dtype="auto", **_LOCAL).eval()
+    hf = transformers_offline()
+    model = attempt(
+        place, lambda: hf.AutoModelForCausalLM.from_pretrained(str(path), dtype="auto", **LOCAL).eval()
     )
     tokenizer = None
-    if any((path / file).is_file() for file in _TOKENIZER_FILES):
-        tokenizer = _attempt(
-            f"the tokenizer of {place}", lambda: hf.AutoTokenizer.from_pretrained(str(path), **_LOCAL)
+    if any((path / file).is_file() for file in TOKENIZER_FILES):
+        tokenizer = attempt(
+            f"the tokenizer of {place}", lambda: hf.AutoTokenizer.from_pretrained(str(path), **LOCAL)
         )
     return model, tokenizer
 
 
-def _transformers() -> Any:
+def transformers_offline() -> Any:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers  # noqa: PLC0415 (lazy: 2 s of start-up)
 
@@ -227,7 +199,7 @@ def _transformers() -> Any:
 # -- errors ----------------------------------------------------------------------------------------
 
 
-def _attempt(place: str, make: Callable[[], object]) -> object:
+def attempt(place: str, make: Callable[[], object]) -> object:
     """`make()`, whatever somebody else's code raises in it as an error of ours."""
     try:
         return make()

@@ -42,7 +42,8 @@ def open_decoder(
     """Load the model and what goes with it. `without_tokenizer` makes the error for a model that comes without a
     tokenizer where text is wanted; None where ids will do. Raises what loading and the engine raise."""
     overflow, roles = as_overflow(named.overflow), as_roles(named.roles)
-    from .models import check_device, load_model, load_tokenizer  # noqa: PLC0415 (lazy: start-up)
+    from .models import check_device, load_model  # noqa: PLC0415 (lazy: start-up)
+    from .tokenizer import load_tokenizer  # noqa: PLC0415
 
     with console.waiting(f"loading {named.model}"):
         loaded, own = load_model(named.model, host)

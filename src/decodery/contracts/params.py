@@ -89,6 +89,10 @@ def params(cls: type[T]) -> type[T]:
         if names:
             hints[name] = Annotated[hint, Field(validation_alias=AliasChoices(name, *names))]
     cls.__annotations__ = hints
+    if cls.__doc__ is None:
+        cls.__doc__ = (
+            f"Parameters: {', '.join(hints)}."  # else it is made of the signature, which takes a while
+        )
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
     return pydantic_dataclass(cls, config=config, frozen=True, kw_only=True)  # type: ignore[return-value]
 

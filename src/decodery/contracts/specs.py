@@ -72,6 +72,8 @@ class StepSpec:
     `finish_reason` is what a row that this stop rule ended reports (the rule's name unless given).
     `formula` says in a line what it computes (x scores, P their softmax) or when it ends a row; `when`, in a sentence,
     what it is good for. Both are for readers alone.
+    `detector` names the `watermarks.Detector` of what this step writes, where that is a watermark.
+    `keywords` are the field's other words for what it does: a recipe does not take them, but who writes one is told.
     """
 
     name: str
@@ -89,6 +91,8 @@ class StepSpec:
     wants: frozenset[str] = frozenset()
     formula: str = ""
     when: str = ""
+    detector: Factory | None = None
+    keywords: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = sorted(((self.needs | self.wants) - FACTS) | (self.traits - TRAITS))
@@ -107,7 +111,7 @@ class StrategySpec:
     `roles` names further models it needs ("draft"); `min_keep` is the least number of tokens that filters must leave,
     a number or a function of the run's facts (their attributes are named as in `FACTS`). `ranks`: whole texts compete,
     so the run has a row a prompt and the results come by `Run.emit`.
-    `needs` and `wants` are a step's.
+    `needs`, `wants`, `detector` and `keywords` are a step's.
     """
 
     name: str
@@ -123,6 +127,8 @@ class StrategySpec:
     version: int = 1
     aliases: tuple[str, ...] = ()
     wants: frozenset[str] = frozenset()
+    detector: Factory | None = None
+    keywords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ _CONFLICT = "recipes write such a name with its plugin's prefix; what is in the 
 
 def pointers(record: Spec) -> Iterator[tuple[str, Factory]]:
     """(field, value) of a record's fields that name code."""
-    for field in ("factory", "lowering", "probe", "available"):
+    for field in ("factory", "lowering", "probe", "available", "detector"):
         value = getattr(record, field, None)
         if value is not None:
             yield field, value

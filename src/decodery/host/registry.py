@@ -15,6 +15,7 @@ from ..contracts.specs import AdapterSpec, KernelSpec, ModelSpec, RecipeSource, 
 from .hookspecs import HOOKS
 from .loader import BUILTIN_ID, LoadedPlugin, PluginInfo, builtin_info, discover, load, load_builtin
 from .selection import VARIABLE, normalise, selection_from_environment
+from .suggestions import meant
 
 if TYPE_CHECKING:
     from .doctor import PluginReport
@@ -163,25 +164,20 @@ class Host:
         for spec in self._records(infos[0], kind):
             if _answers(spec, bare):
                 return f"{prefix}{spec.name}", spec
-        known = [spec.name for spec in self._records(infos[0], kind)]
+        records = [(f"{prefix}{spec.name}", spec) for spec in self._records(infos[0], kind)]
         problem = self.load(infos[0]).problem
-        suggestion = _suggest(bare, known)
+        known = ", ".join(spec.name for _, spec in records) or "none"
+        suggestion = meant(bare, records) or f"known: {known}"
         raise UnknownName(
             f"plugin {plugin_id!r} provides no {_WORD[kind]} {bare!r}",
             remedy=f"it is broken, and might otherwise: {problem}" if problem else suggestion,
         )
 
     def _unknown(self, kind: type[S], name: str) -> UnknownName:
-        known: list[str] = [qualified for qualified, _ in self.all(kind)]
-        # A name of the other namespace's or an alias is worth suggesting too.
-        aliases: list[str] = [alias for _, spec in self.all(kind) for alias in getattr(spec, "aliases", ())]
-        close = difflib.get_close_matches(
-            name, [*known, *aliases, *(k.rpartition("/")[2] for k in known)], n=1
-        )
-        meant = next(
-            (k for k in known if close and k.rpartition("/")[2] == close[0]), close[0] if close else ""
-        )
-        remedy = f"did you mean {meant!r}?" if meant else _suggest(name, known)
+        records: list[tuple[str, S]] = self.all(kind)
+        other = {StepSpec: StrategySpec, StrategySpec: StepSpec}.get(kind)
+        remedy = meant(name, records, self.all(other) if other else ())
+        remedy = remedy or f"known: {', '.join(qualified for qualified, _ in records) or 'none'}"
         broken = [info.id for info in self._enabled() if self.load(info).problem]
         if broken:
             remedy += f"; or a broken plugin provides it: {', '.join(broken)} (see 'decodery plugins doctor')"
@@ -199,10 +195,3 @@ class Host:
 
 def _answers(spec: Spec, name: str) -> bool:
     return spec.name == name or name in getattr(spec, "aliases", ())
-
-
-def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(known) or 'none'}"

@@ -10,8 +10,13 @@ from ..contracts.specs import ModelSpec, RecipeSource, Spec, StepSpec
 
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _FREE = (ModelSpec, RecipeSource)  # kinds whose names a recipe never spells
-_POINTERS = ("factory", "lowering", "probe", "available")
-_SETS, _TUPLES, _TEXTS = ("needs", "traits"), ("aliases", "roles"), ("summary", "reference", "path")
+_POINTERS = ("factory", "lowering", "probe", "available", "detector")
+_OPTIONAL = ("lowering", "detector")
+_SETS, _TUPLES, _TEXTS = (
+    ("needs", "traits"),
+    ("aliases", "roles", "keywords"),
+    ("summary", "reference", "path"),
+)
 
 
 def checked(kind: type[Spec], result: object) -> tuple[Spec, ...]:
@@ -49,7 +54,7 @@ def _complaints(item: Spec) -> Iterable[str]:
         if isinstance(value, str) and not _names_code(value):
             yield f"{name} = {value!r}; write 'package.module:attribute'"
         elif name in fields and not (
-            isinstance(value, str) or callable(value) or (name == "lowering" and value is None)
+            isinstance(value, str) or callable(value) or (name in _OPTIONAL and value is None)
         ):
             yield f"{name} is {type(value).__name__}; write 'package.module:attribute'"
     params = fields.get("params")

@@ -112,7 +112,8 @@ def features(
     has some and the samples are valid, "written" where YAML can hold them.
     Of a step that can be built: "step" and its role, its traits, "rng" where it needs that, "lowering" where it has
     one, "observe", "select", "rewind", "limit" where it has the method, "neutral" where its neutral parameters are
-    known. Of a strategy that can be built: "choose" or "decode", "draws_argmax" or another draw.
+    known. Of a strategy that can be built: "choose" or "decode", "draws_argmax" or another draw. Of both: "detector"
+    where it has one.
     """
     found = {"code", "used"} | ({"by_string"} if isinstance(spec.factory, str) else set())
     # Whatever goes wrong in here, the check `builds` says it.
@@ -123,6 +124,7 @@ def features(
         made = [_made(spec, values) for values in samples]
     except (Exception, SystemExit):
         return frozenset(found)
+    found |= {"detector"} if spec.detector is not None else set()
     if isinstance(spec, StrategySpec):
         method = next((m for m in ("choose", "decode") if all(hasattr(each, m) for each in made)), None)
         found |= {method, f"draws_{spec.draw}"} if method else set()

@@ -18,12 +18,15 @@ def strategies() -> list[StrategySpec]:
             factory=f"{HERE}.greedy:Greedy",
             draw="argmax",
             summary="takes the best token at each step",
+            aliases=("greedy_search",),
+            keywords=("greedy_decoding", "argmax", "deterministic"),
         ),
         StrategySpec(
             name="sample",
             factory=f"{HERE}.sample:Sample",
             draw="categorical",
             summary="draws each token from the probabilities that the processors leave",
+            keywords=("sampling", "multinomial", "multinomial_sampling", "ancestral_sampling", "do_sample"),
         ),
         StrategySpec(
             name="beam",
@@ -34,6 +37,8 @@ def strategies() -> list[StrategySpec]:
             needs=frozenset({"eos"}),
             min_keep=beside_every_eos,
             ranks=True,
+            aliases=("beam_search",),
+            keywords=("beams", "num_beams"),
         ),
         StrategySpec(
             name="beam_sample",
@@ -56,6 +61,7 @@ def strategies() -> list[StrategySpec]:
             min_keep=beside_every_eos,
             ranks=True,
             aliases=("group_beam_search",),
+            keywords=("diverse_beam_search", "num_beam_groups"),
         ),
         StrategySpec(
             name="constrained_beam",
@@ -68,6 +74,7 @@ def strategies() -> list[StrategySpec]:
             min_keep=beside_every_eos,
             ranks=True,
             aliases=("constrained_beam_search",),
+            keywords=("force_words_ids", "constraints"),
         ),
         StrategySpec(
             name="assisted",
@@ -77,6 +84,13 @@ def strategies() -> list[StrategySpec]:
             reference="https://arxiv.org/abs/2211.17192",
             roles=("draft",),
             aliases=("assisted_generation", "speculative"),
+            keywords=(
+                "speculative_decoding",
+                "speculative_sampling",
+                "assistant_model",
+                "draft",
+                "draft_model",
+            ),
         ),
         StrategySpec(
             name="prompt_lookup",
@@ -84,6 +98,7 @@ def strategies() -> list[StrategySpec]:
             params=params.PromptLookupParams,
             summary="continues as an earlier place of the text did, checked by the model in one forward",
             reference="https://github.com/apoorvumang/prompt-lookup-decoding",
+            keywords=("prompt_lookup_num_tokens", "ngram_speculation"),
         ),
         StrategySpec(
             name="contrastive",
@@ -93,6 +108,7 @@ def strategies() -> list[StrategySpec]:
             reference="https://arxiv.org/abs/2202.06417",
             min_keep=2,
             aliases=("contrastive_search",),
+            keywords=("penalty_alpha",),
         ),
         StrategySpec(
             name="dola",
@@ -100,6 +116,8 @@ def strategies() -> list[StrategySpec]:
             params=params.DolaParams,
             summary="sets the last layer's probabilities against an earlier layer's",
             reference="https://arxiv.org/abs/2309.03883",
+            aliases=("dola_generation",),
+            keywords=("dola_layers", "decoding_by_contrasting_layers"),
         ),
         StrategySpec(
             name="mix",
@@ -107,6 +125,19 @@ def strategies() -> list[StrategySpec]:
             params=params.MixParams,
             summary="mixes the scores of several models or prompts: guidance, contrastive, context-aware, experts",
             reference="https://arxiv.org/abs/2306.17806",
+            keywords=(
+                "cfg",
+                "classifier_free_guidance",
+                "guidance",
+                "guidance_scale",
+                "negative_prompt",
+                "contrastive_decoding",
+                "context_aware",
+                "context_aware_decoding",
+                "cad",
+                "experts",
+                "dexperts",
+            ),
         ),
         StrategySpec(
             name="best_of",
@@ -114,6 +145,7 @@ def strategies() -> list[StrategySpec]:
             params=params.BestOfParams,
             summary="draws several texts and gives the likeliest",
             ranks=True,
+            keywords=("best_of_n", "rerank"),
         ),
         StrategySpec(
             name="majority",
@@ -122,6 +154,7 @@ def strategies() -> list[StrategySpec]:
             summary="draws several texts and gives the answer that most of them have",
             reference="https://arxiv.org/abs/2203.11171",
             ranks=True,
+            keywords=("self_consistency", "majority_vote", "voting"),
         ),
         StrategySpec(
             name="mbr",
@@ -130,6 +163,7 @@ def strategies() -> list[StrategySpec]:
             summary="draws several texts and gives the one that agrees best with all",
             reference="https://arxiv.org/abs/2005.10283",
             ranks=True,
+            keywords=("minimum_bayes_risk",),
         ),
     ]
 

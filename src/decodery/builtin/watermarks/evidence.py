@@ -1,10 +1,9 @@
-"""What a text shows of a watermark, and how likely that is without one."""
+"""Texts as rows of ids, and how likely a score is without a watermark."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,33 +13,6 @@ from ...contracts.errors import InvalidInput
 
 Rows = Sequence[Sequence[int]] | Tensor
 """Token ids, a list a text, of any lengths; or a LongTensor (B, T) of texts of one length."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Of one text.
-
-    scored     the tokens that say something; 0 where the text is too short
-    score      what is compared: the fraction of green tokens, or the mean g-value
-    expected   what it is without a watermark
-    z          how many standard deviations it lies above that
-    p          how likely a text without a watermark scores as high
-    """
-
-    scored: int
-    score: float
-    expected: float
-    z: float
-    p: float
-
-    def is_marked(self, threshold: float = 1e-3) -> bool:
-        """Of unmarked texts, no more than the fraction `threshold` is called marked."""
-        return self.p < threshold
-
-
-def nothing(expected: float) -> Evidence:
-    """Of a text that is too short."""
-    return Evidence(0, expected, expected, 0.0, 1.0)
 
 
 def normal_tail(z: float) -> float:

@@ -10,15 +10,16 @@ from torch import Tensor
 
 from ...contracts.errors import InvalidInput
 from ...contracts.params import validate_params
+from ...contracts.watermarks import Evidence, nothing
 from ..hf_library import hf_class
 from ..hf_params import WatermarkParams
-from .evidence import Evidence, Rows, as_rows, binomial_tail, nothing
+from .evidence import Rows, as_rows, binomial_tail
 
 
 def detect_watermark(
     rows: Rows,
     *,
-    vocab_size: int,
+    vocab_size: int | None,
     prompts: Rows | None = None,
     device: torch.device | str = "cpu",
     repeated: bool = False,
@@ -35,6 +36,11 @@ def detect_watermark(
     z = (green - ratio x scored) / sqrt(scored x ratio x (1 - ratio)) is the paper's. p is exact, of the binomial
     distribution. Raises `InvalidInput` and `InvalidParams`.
     """
+    if vocab_size is None:
+        raise InvalidInput(
+            "the model does not say how large its vocabulary is",
+            remedy="give it an attribute vocab_size: green lists are drawn from all of it",
+        )
     known: Any = validate_params("watermark", WatermarkParams, params)
     processor = hf_class("WatermarkLogitsProcessor", "watermark")(
         vocab_size,
@@ -79,7 +85,8 @@ def _evidence(scored: int, green: int, ratio: float, chance: float) -> Evidence:
         return nothing(ratio)
     z = (green - ratio * scored) / math.sqrt(scored * ratio * (1 - ratio))
     p = binomial_tail(green, scored, chance) if 0 < chance < 1 else 1.0
-    return Evidence(scored, green / scored, ratio, z, p)
+    told = f"{green} of {scored} tokens are green: {green / scored:.1%}, {ratio:.1%} expected"
+    return Evidence(scored, green / scored, ratio, z, p, told)
 
 
 def _check(row: Tensor, vocab_size: int) -> None:

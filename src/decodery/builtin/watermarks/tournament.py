@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ...contracts.params import validate_params
+from ...contracts.watermarks import Evidence, nothing
 from ..hf_library import hf_class
 from ..hf_params import SynthidWatermarkParams
-from .evidence import Evidence, Rows, as_rows, normal_tail, nothing
+from .evidence import Rows, as_rows, normal_tail
 
 
 def detect_synthid_watermark(
@@ -63,4 +64,5 @@ def _evidence(processor: Any, row: Tensor, weights: Tensor) -> Evidence:
     counts.index_add_(0, places.flatten().cpu(), shares.flatten())
     score = float((counts * processor.sampling_table.cpu()).sum())
     z = (score - 0.5) / (0.5 * float(counts.square().sum().sqrt()))
-    return Evidence(scored, score, 0.5, z, normal_tail(z))
+    told = f"g-values of {scored} tokens: mean {score:.3f}, 0.500 expected"
+    return Evidence(scored, score, 0.5, z, normal_tail(z), told)

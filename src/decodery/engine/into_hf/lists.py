@@ -11,6 +11,7 @@ from torch import Tensor
 from ...contracts.errors import InvalidInput
 from ...contracts.steps import Step, StrategyUse
 from ..io.arguments import as_device, as_eos, as_ids, as_whole
+from ..io.prompts import check_ids
 from ..io.tokenizer import as_tokenizer
 from ..rng import check_seed
 from .facts import Told
@@ -68,6 +69,9 @@ def read_facts(
     """See `Pipeline.to_hf`. `lengths` are the stop rules that limit a row's length."""
     if attention_mask is not None:
         mask_pads(attention_mask)  # told now: inside `generate` the line that gave it is far away
+    eos, pad = as_eos(eos_token_id), as_whole("pad_token_id", pad_token_id, 0)
+    vocab_size = as_whole("vocab_size", vocab_size, 1)
+    check_ids(vocab_size, eos_token_id=eos, pad_token_id=as_eos(pad))
     return Told(
         rectangle=compat == "hf",
         seed=own_seed if seed is None else check_seed(seed),
@@ -78,9 +82,9 @@ def read_facts(
         encoder_attention_mask=None
         if encoder_attention_mask is None
         else as_mask("encoder_attention_mask", encoder_attention_mask),
-        eos=as_eos(eos_token_id),
-        pad=as_whole("pad_token_id", pad_token_id, 0),
-        vocab_size=as_whole("vocab_size", vocab_size, 1),
+        eos=eos,
+        pad=pad,
+        vocab_size=vocab_size,
         tokenizer=None if tokenizer is None else as_tokenizer(tokenizer),
         max_length=as_whole("max_length", max_length, 1),
         device=None if device is None else as_device(device),

@@ -46,6 +46,8 @@ def as_eos(eos_token_id: Any) -> tuple[int, ...]:
         return ()
     try:
         ids = (eos_token_id,) if hasattr(eos_token_id, "__index__") else tuple(eos_token_id)
+        if any(isinstance(token, bool) for token in ids):
+            raise TypeError
         return tuple(operator.index(token) for token in ids)
     except TypeError:
         raise InvalidInput(

@@ -48,8 +48,9 @@ def check_ids(vocab_size: int | None, **ids: Sequence[int]) -> None:
     for name, values in ids.items():
         for value in values:
             if value < 0 or (vocab_size is not None and value >= vocab_size):
+                where = "no token's id" if vocab_size is None else f"outside the vocabulary of {vocab_size}"
                 raise InvalidInput(
-                    f"{name} = {value} is outside the vocabulary of {vocab_size}",
+                    f"{name} = {value} is {where}",
                     remedy="use the id that the model was trained with",
                 )
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from ...contracts.errors import InvalidInput, NeedsBind
 from ...contracts.steps import Step, StrategyUse
 from ...host.registry import Host
-from ..io.arguments import as_device, as_eos, as_ids
+from ..io.arguments import as_device, as_eos, as_ids, as_whole
+from ..io.prompts import check_ids
 from ..io.tokenizer import as_tokenizer
 from ..plan.plan import Plan
 from ..rng import RowRng, check_seed, fresh_seed, prompt_keys, torch_rng
@@ -154,16 +155,19 @@ def bind_pipeline(
     else:
         keys = prompt_keys(fresh_seed() if seed is None else seed, ids.tolist())
         rng = RowRng(torch.tensor(keys, device=place), torch.zeros_like(steps), steps)
+    eos, pad = as_eos(eos_token_id), as_whole("pad_token_id", pad_token_id, 0)
+    vocab_size = as_whole("vocab_size", vocab_size, 1)
+    check_ids(vocab_size, eos_token_id=eos, pad_token_id=as_eos(pad))
     facts = Facts(
         torch.full_like(steps, ids.shape[1]),
         place,
         rng,
-        as_eos(eos_token_id),
-        pad_token_id,
+        eos,
+        pad,
         vocab_size,
         None if tokenizer is None else as_tokenizer(tokenizer),
-        encoder_ids,
+        None if encoder_ids is None else as_ids(encoder_ids),
         prompt_index=torch.arange(len(ids), device=place),
-        max_length=max_length,
+        max_length=as_whole("max_length", max_length, 1),
     )
     return BoundPipeline(processors, stops, use, facts, ids, compat, steps, host)

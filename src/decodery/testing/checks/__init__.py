@@ -7,6 +7,7 @@ from . import (
     compiling,
     declaration,
     decoding,
+    detecting,
     follow,
     models,
     planning,
@@ -37,4 +38,5 @@ ALL: tuple[Check, ...] = (
     *planning.CHECKS,
     *models.CHECKS,
     *recipes.CHECKS,
+    *detecting.CHECKS,
 )

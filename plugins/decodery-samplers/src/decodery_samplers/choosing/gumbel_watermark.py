@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from decodery.contracts.errors import InvalidInput
 from decodery.contracts.protocols import Rng
+from decodery.contracts.watermarks import Evidence, nothing
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -42,26 +44,32 @@ def watermarked(scores: Tensor, hashes: Tensor) -> Tensor:
     return (scores.double().log_softmax(dim=-1) - (-u.log()).log()).argmax(dim=-1)
 
 
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """`p_value`: how often a text without the watermark would score as high. `scored` tokens were looked at."""
-
-    p_value: float
-    score: float
-    scored: int
-
-
-def detect(tokens: Sequence[int], key: int, context: int = 4) -> Detection:
-    """Is a text watermarked? `tokens` are generated ones, an excerpt will do.
+def detect_gumbel_watermark(
+    rows: Sequence[Sequence[int]] | Tensor,
+    *,
+    key: int,
+    context: int = 4,
+    vocab_size: int | None = None,
+    prompts: object = None,
+    device: object = "cpu",
+) -> list[Evidence]:
+    """How well the texts follow the key, by the parameters of the strategy `gumbel_watermark` that may have written
+    them. An excerpt will do. `vocab_size`, `prompts` and `device` are not looked at: the mark is in generated tokens
+    only, and its numbers are the same everywhere.
 
     Over every first pair of a context and a token, `-ln(1 - u)` sums to a Gamma(n, 1) without the watermark and to more
-    with it. Contexts that are not complete, or came before, are passed over, as they are in writing.
+    with it (Aaronson 2022). Contexts that are not complete, or came before, are passed over, as they are in writing.
     Raises `InvalidInput` for a context of less than one token.
     """
     if context < 1:
         raise InvalidInput(
             f"context = {context}", remedy="give the number of tokens that the text was written with"
         )
+    listed = rows.tolist() if isinstance(rows, Tensor) else rows
+    return [_evidence(row, key, context) for row in listed]
+
+
+def _evidence(tokens: Sequence[int], key: int, context: int) -> Evidence:
     seen: set[tuple[int, ...]] = set()
     hashes, judged = [], []
     for place in range(context, len(tokens)):
@@ -71,11 +79,13 @@ def detect(tokens: Sequence[int], key: int, context: int = 4) -> Detection:
             hashes.append(_signed(context_hash(key, before)))
             judged.append(tokens[place])
     if not judged:
-        return Detection(1.0, 0.0, 0)
+        return nothing(1.0)
     u = token_uniforms(torch.tensor(hashes).unsqueeze(-1), torch.tensor(judged).unsqueeze(-1))
-    score = (-torch.log1p(-u)).sum()
-    count = torch.tensor(float(len(judged)), dtype=torch.float64)
-    return Detection(float(torch.special.gammaincc(count, score)), float(score), len(judged))
+    total, count = (-torch.log1p(-u)).sum(), float(len(judged))
+    p = float(torch.special.gammaincc(torch.tensor(count, dtype=torch.float64), total))
+    score = float(total) / count
+    told = f"-ln(1 - u) of {len(judged)} tokens: mean {score:.3f}, 1.000 expected"
+    return Evidence(len(judged), score, 1.0, (score - 1) * math.sqrt(count), p, told)
 
 
 @dataclass

@@ -101,5 +101,6 @@ def strategies() -> list[StrategySpec]:
             params=GumbelWatermarkParams,
             summary="draws with numbers that whoever has the key can make again, to detect the text by",
             reference="https://scottaaronson.blog/?p=6823",
+            detector=f"{HERE}.gumbel_watermark:detect_gumbel_watermark",
         ),
     ]

@@ -80,13 +80,17 @@ struct Whole {
     Sums sums{};
     Sums spread{};
 
+    // Fills scratch.maxima, one for each block of the row, and `best`; `summing` says that log_mass or entropy will be
+    // asked for. False where there is no best to speak of: a NaN, an infinite score, or everything banned.
+    bool look(bool summing, Scratch& scratch);
     double log_mass();
     double entropy();
     double deviation();
 };
 
-// Fills scratch.maxima, one for each block of the row, edits included; returns whether the row has a NaN.
-bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch);
+// Fills scratch.maxima, one for each block of the row, edits included, and tells the best of them; returns whether the
+// row has a NaN.
+bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch, float* best);
 
 // A value that at least `rank` values are no less than (1 is the greatest), through the maxima of the blocks; -inf
 // where the row is shorter.

@@ -53,11 +53,15 @@ float about(const std::vector<float>& values, const Loops& loops, int64_t rank) 
 
 }  // namespace
 
-bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch) {
+bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch, float* best) {
     std::vector<float>& maxima = scratch.maxima;
+    const auto greatest = [&] { return loops.greatest(maxima.data(), static_cast<int64_t>(maxima.size())); };
     maxima.resize((scores.count + kBlock - 1) / kBlock);
     bool odd = scores.typed(loops, [&](const auto& of, auto* data) { return of.maxima(data, scores.count, maxima.data()); });
-    if (!scores.patch) return odd;
+    if (!scores.patch) {
+        *best = greatest();
+        return odd;
+    }
     scratch.places.clear();  // blocks whose greatest value went down
     for (int64_t i = 0; i < scores.patch->size(); ++i) {
         const int32_t id = scores.patch->id(i);
@@ -74,6 +78,7 @@ bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch) {
         for (int64_t i = block * kBlock; i < end; ++i) most = std::max(most, scores.at(i));
         maxima[block] = most;
     }
+    *best = greatest();
     return odd || scores.patch->odd();
 }
 

@@ -59,6 +59,73 @@ def test_every_instruction_set_draws_what_torch_draws(isa: str, chain: tuple[Any
     assert compared > 20
 
 
+def surveyed(isa: str, row: torch.Tensor, heat: float) -> tuple[bool, float, float, torch.Tensor]:
+    """What one pass over a row says: whether it could, mass, moment, and the maxima of blocks of 64."""
+    maxima = torch.empty((len(row) + 63) // 64)
+    bf16 = row.dtype is torch.bfloat16
+    done, mass, moment = native._native.survey(
+        isa, row.data_ptr(), bf16, len(row), 1 / heat, maxima.data_ptr()
+    )
+    return done, mass, moment, maxima
+
+
+def whole_row(vocab: int, kind: str) -> torch.Tensor:
+    """(V,) float32: `late` has its best last and far above the begin, `early` the other way round."""
+    row = rows(1, vocab, vocab)[0] * 1.5
+    if kind == "late":
+        row[-1] = 30
+    elif kind == "early":
+        row[3] = 30
+    elif kind == "banned":
+        row[torch.arange(vocab) % 3 > 0] = -torch.inf
+    elif kind == "high":
+        row += 1000
+    return row
+
+
+@pytest.mark.parametrize("isa", sorted({"avx2", "avx512"} & set(sets())))
+@pytest.mark.parametrize("kind", ["plain", "late", "early", "banned", "high"])
+def test_one_pass_sums_as_float64_does(isa: str, kind: str) -> None:
+    for vocab in (1024, 1025, 4097, 32_003):
+        for heat in (0.7, 1.0, 2.5):
+            for row in (whole_row(vocab, kind), whole_row(vocab, kind).bfloat16()):
+                done, mass, moment, maxima = surveyed(isa, row, heat)
+                values = row.double()
+                distance = (values - values.max()) / heat
+                weights = distance.exp()
+                expected = weights.sum().item()
+                assert done
+                assert mass == pytest.approx(expected, rel=1e-6)
+                mean = (weights * distance.clamp(min=-700)).sum().item() / expected
+                assert moment / mass == pytest.approx(mean, rel=1e-5, abs=1e-5)
+                blocks = torch.nn.functional.pad(row.float(), (0, -vocab % 64), value=-torch.inf).view(-1, 64)
+                assert torch.equal(maxima, blocks.amax(-1))  # (V,) -> (N, 64) -> (N,)
+
+
+@pytest.mark.parametrize("isa", sets())
+def test_one_pass_leaves_what_is_out_of_its_reach_to_two(isa: str) -> None:
+    steep = torch.linspace(-300, 0, 4096)
+    odd, infinite, banned = (torch.zeros(4096) for _ in range(3))
+    odd[4000], infinite[4000], banned[:64] = torch.nan, torch.inf, -torch.inf
+    for row in (steep, odd, infinite, banned, torch.full((4096,), 1e9), torch.zeros(500)):
+        assert not surveyed(isa, row, 1.0)[0]
+
+
+@pytest.mark.parametrize("isa", sets())
+@pytest.mark.parametrize("name", ["floor", "eta", "mass", "typical"])
+def test_rows_that_one_pass_cannot_sum_are_cut_all_the_same(isa: str, name: str) -> None:
+    chain = (Truncation(name, 0.9 if name in ("mass", "typical") else 1e-4),)
+    scores = torch.stack([torch.linspace(-300, 0, 4096), torch.linspace(-300, 0, 4096).roll(-64)])
+    scores[1, :64] = -torch.inf
+    uniform = torch.tensor([0.3, 0.8], dtype=torch.float64)
+    backend = native.NativeBackend(isa)
+    ours, flags = backend.draw_row(backend.truncate(scores, chain, 512), uniform)
+    theirs, doubts = TorchBackend().draw_row(TorchBackend().truncate(scores, chain, 512), uniform)
+    assert not flags.any()
+    assert not doubts.any()
+    assert torch.equal(ours, theirs)
+
+
 def drawn(backend: Any, vocab: int, chain: tuple[Any, ...]) -> tuple[Any, Any, torch.Tensor]:
     """The row generator's draw, torch.multinomial's, and where its generator stands then."""
     scores = rows(5, vocab, vocab)

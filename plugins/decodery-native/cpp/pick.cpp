@@ -169,10 +169,11 @@ void pick_best(const Batch& batch, const Loops& loops, double heat, bool alone, 
         answers.tokens[r] = 0;
         answers.flags[r] = nan || !std::isfinite(best);
         if (answers.flags[r]) return;
-        int64_t at = (std::find(scratch.maxima.begin(), scratch.maxima.end(), top) - scratch.maxima.begin()) * kBlock;
-        const int64_t end = std::min(batch.vocab, at + kBlock);
-        while (at + 1 < end && !(scores.at(at) == top)) ++at;
-        answers.tokens[r] = at;
+        const auto block = std::find(scratch.maxima.begin(), scratch.maxima.end(), top) - scratch.maxima.begin();
+        scratch.places.assign(1, static_cast<int32_t>(block));
+        look_inside(scores, scratch);
+        answers.tokens[r] = block * kBlock + (std::find(scratch.inside.begin(), scratch.inside.end(), top) -
+                                              scratch.inside.begin());
         if (heat == 0 && !alone) return;
         const double near = heat == 0 ? best : best - kNear * (heat + std::abs(best));
         Row& row = scratch.row;

@@ -223,6 +223,40 @@ def test_edits_lie_beside_the_row_as_if_they_were_in_it(
         assert torch.equal(logits, before)
 
 
+@pytest.mark.parametrize("greedy", [True, False])
+@pytest.mark.parametrize(
+    "modes", [("set",), ("add",), ("scale_by_sign", "add"), ("set", "scale_by_sign", "set")]
+)
+def test_ids_that_occur_again_and_edits_over_each_other_are_those_of_a_copied_row(
+    modes: tuple[Any, ...], greedy: bool
+) -> None:
+    """Few edits lie beside the row; the twin writes them into it. Most of the best are touched, several to a block."""
+    chain = () if greedy else (Truncation("k", 30),)
+    backend = native.NativeBackend()
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        scores = torch.randn(2, 6007, generator=generator).sort(descending=True).values
+        scores = scores.roll(seed * 37, 1)
+        dense, touched = scores.clone(), []
+        for mode in modes:
+            near = torch.randint(0, 90, (2, 40), generator=generator) + seed * 37 - 4
+            near[:, -3:] = torch.tensor([-1, 6007, 9000])
+            prices = torch.rand(6100, generator=generator) + (-0.5 if mode == "add" else 0.5)
+            values = torch.full((1, 1), -torch.inf) if mode == "set" else prices[near.clamp(0, 6099)]
+            if mode == "add":  # an id occurs once
+                near = torch.stack(
+                    [torch.randperm(90, generator=generator)[:40] + seed * 37 for _ in range(2)]
+                )
+            touched.append((near, values))
+            edit(dense, near, values, mode)
+        once, plain = (backend.one_call(found, chain, greedy) for found in (modes, ()))
+        if greedy:
+            assert torch.equal(once.best(scores, touched)[0], dense.argmax(-1))
+        else:
+            ours, theirs = (torch.Generator().manual_seed(seed) for _ in range(2))
+            assert torch.equal(once.torch(scores, touched, ours)[0], plain.torch(dense, (), theirs)[0])
+
+
 def test_an_edit_of_other_numbers_is_refused() -> None:
     once = native.NativeBackend().one_call(["add"], CHAINS[0], False)
     ids, values = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float64)

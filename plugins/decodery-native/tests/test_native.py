@@ -257,6 +257,24 @@ def test_ids_that_occur_again_and_edits_over_each_other_are_those_of_a_copied_ro
             assert torch.equal(once.torch(scores, touched, ours)[0], plain.torch(dense, (), theirs)[0])
 
 
+@pytest.mark.parametrize("strategy", ["sample", "greedy"])
+def test_every_answer_is_a_tensor_of_its_own(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are allocated ahead: none is handed out twice, and none knows in which mode it was asked for."""
+    monkeypatch.setenv("DECODERY_KERNELS", "native")
+    pipe = Pipeline().add("top_k", 5).with_strategy(strategy, **({"seed": 1} if strategy == "sample" else {}))
+    one, two = rows(1, 300, 1), rows(2, 300, 2)
+    bound = pipe.bind(torch.zeros(1, 3, dtype=torch.int64))
+    pair = pipe.bind(torch.zeros(2, 3, dtype=torch.int64))
+    given: list[torch.Tensor] = []
+    for turn in range(40):
+        with torch.inference_mode(turn % 3 == 0):
+            given.append(bound.pick(torch.zeros(1, 3, dtype=torch.int64), one))
+            given.append(pair.pick(torch.zeros(2, 3, dtype=torch.int64), two))
+    assert len({tokens.untyped_storage().data_ptr() for tokens in given}) == len(given)
+    assert not any(tokens.is_inference() for tokens in given)
+    assert all(len(tokens) == 1 + place % 2 for place, tokens in enumerate(given))
+
+
 def test_an_edit_of_other_numbers_is_refused() -> None:
     once = native.NativeBackend().one_call(["add"], CHAINS[0], False)
     ids, values = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float64)

@@ -21,6 +21,9 @@ template <typename T>
 struct LoopsOf {
     // Greatest value of each block of kBlock (the last may be short); returns whether there is a NaN.
     bool (*maxima)(const T* values, int64_t count, float* maxima);
+    // `maxima`, and `sums` with the row's best, in one pass; they need not agree in their last bits. False, and nothing
+    // said, where two passes must do it: something is not finite, the row is short or too steep.
+    bool (*survey)(const T* values, int64_t count, float scale, Want want, float* maxima, Sums* sums);
     // The places of at least `threshold`, ascending, looked for in blocks that have one; -1 where there are more than
     // `most`. `places` has room for most + kBlock.
     int64_t (*collect)(const T* values, int64_t count, const float* maxima, float threshold, int64_t most,
@@ -32,6 +35,7 @@ struct Loops {
     const char* name;
     LoopsOf<float> f32;
     LoopsOf<uint16_t> bf16;
+    float (*greatest)(const float* values, int64_t count);  // a NaN is passed by
     // How many of these values are at least `threshold`.
     int64_t (*reaching)(const float* values, int64_t count, float threshold);
     // One refill of a Mersenne Twister's 624 words, which lie at a cache line's begin and have room

@@ -145,6 +145,17 @@ NB_MODULE(_native, module) {
         twister.uniforms(reinterpret_cast<const int32_t*>(places), count, draws, reinterpret_cast<double*>(out));
         twister.store();
     });
+    // For tests: what one pass over a row of bfloat16 or float32 finds, (whether it did, mass, moment).
+    module.def("survey", [](const std::string& isa, Address data, bool bf16, int64_t count, float scale, Address maxima) {
+        const Loops* const of = loops_named(isa.c_str());
+        if (!of) throw std::invalid_argument("this processor does not run " + isa);
+        const Scores scores{reinterpret_cast<const void*>(data), bf16, count, nullptr};
+        Sums sums{};
+        const bool done = scores.typed(*of, [&](const auto& loops, auto* values) {
+            return loops.survey(values, count, scale, Want::entropy, reinterpret_cast<float*>(maxima), &sums);
+        });
+        return std::make_tuple(done, sums.mass, sums.moment);
+    });
     bind_history(module);
     module.def("isa", [] { return std::string(loops().name); });
     module.attr("state_bytes") = kStateBytes;

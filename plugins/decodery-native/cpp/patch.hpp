@@ -30,13 +30,19 @@ inline float edited(float old, float by, Mode mode) {
     }
 }
 
-// A table of id -> what the score became, by open addressing.
+// Ids and what their scores became. One edit is a list; a table of them, by open addressing, is made when a second one
+// comes or something is looked for.
 class Patch {
   public:
     void clear(int64_t expected);  // ids to come
     // `old(id)` is the score in the row.
     template <typename Old>
     void apply(const Edit& edit, int64_t row, int64_t vocab, Old old) {
+        if (ids_.empty()) {
+            append(edit, row, vocab, old);
+            return;
+        }
+        index();
         ++turn_;
         for (int64_t i = 0; i < edit.count; ++i) {
             const int64_t touched = edit.id(row, i);
@@ -52,6 +58,7 @@ class Patch {
             odd_ |= value != value;
         }
     }
+    void index();  // the table, before anything is looked for; no id occurs twice afterwards
     bool find(int32_t id, float* value) const {
         for (uint32_t at = hash(id);; at = (at + 1) & mask_) {
             const int32_t place = table_[at];
@@ -68,6 +75,23 @@ class Patch {
     bool odd() const { return odd_; }  // some value is not a number
 
   private:
+    // An id may occur again, with an equal value, which is written twice.
+    template <typename Old>
+    void append(const Edit& edit, int64_t row, int64_t vocab, Old old) {
+        ids_.resize(edit.count);
+        values_.resize(edit.count);
+        int64_t end = 0;
+        for (int64_t i = 0; i < edit.count; ++i) {
+            const int64_t touched = edit.id(row, i);
+            if (touched < 0 || touched >= vocab) continue;
+            ids_[end] = static_cast<int32_t>(touched);
+            values_[end] = edited(old(ids_[end]), edit.value(row, i), edit.mode);
+            odd_ |= values_[end] != values_[end];
+            ++end;
+        }
+        ids_.resize(end);
+        values_.resize(end);
+    }
     uint32_t hash(int32_t id) const { return (static_cast<uint32_t>(id) * 2654435769u) >> shift_; }
     int32_t slot(int32_t id, bool* fresh);
 
@@ -75,8 +99,9 @@ class Patch {
     std::vector<uint32_t> taken_;  // places of the table that are in use
     std::vector<float> values_;
     uint32_t mask_ = 0;
+    int64_t expected_ = 0;
     int shift_ = 32, turn_ = 0;
-    bool odd_ = false;
+    bool odd_ = false, indexed_ = false;
 };
 
 }  // namespace decodery

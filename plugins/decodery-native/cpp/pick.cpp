@@ -163,16 +163,17 @@ void pick_torch(const Batch& batch, const std::vector<Part>& chain, const Margin
 void pick_best(const Batch& batch, const Loops& loops, double heat, bool alone, const Answers& answers) {
     for_rows(batch, [&](int64_t r, Scratch& scratch) {
         const Scores scores = row_of(batch, r, false, scratch);
-        const bool nan = find_maxima(scores, loops, scratch);
-        const auto top = std::max_element(scratch.maxima.begin(), scratch.maxima.end());
-        const double best = *top;
+        float top;
+        const bool nan = find_maxima(scores, loops, scratch, &top);
+        const double best = top;
         answers.tokens[r] = 0;
         answers.flags[r] = nan || !std::isfinite(best);
         if (answers.flags[r]) return;
-        int64_t at = (top - scratch.maxima.begin()) * kBlock;
-        const int64_t end = std::min(batch.vocab, at + kBlock);
-        while (at + 1 < end && !(scores.at(at) == *top)) ++at;
-        answers.tokens[r] = at;
+        const auto block = std::find(scratch.maxima.begin(), scratch.maxima.end(), top) - scratch.maxima.begin();
+        scratch.places.assign(1, static_cast<int32_t>(block));
+        look_inside(scores, scratch);
+        answers.tokens[r] = block * kBlock + (std::find(scratch.inside.begin(), scratch.inside.end(), top) -
+                                              scratch.inside.begin());
         if (heat == 0 && !alone) return;
         const double near = heat == 0 ? best : best - kNear * (heat + std::abs(best));
         Row& row = scratch.row;

@@ -43,6 +43,22 @@ void Row::keep(const std::vector<uint8_t>& kept) {
     unsure.resize(end);
 }
 
+bool Whole::look(bool summing, Scratch& scratch) {
+    std::vector<float>& maxima = scratch.maxima;
+    maxima.resize((scores->count + kBlock - 1) / kBlock);
+    if (summing && !scores->patch) {
+        have_mass = scores->typed(*loops, [&](const auto& of, auto* data) {
+            return of.survey(data, scores->count, static_cast<float>(1 / temperature),
+                             moment ? Want::entropy : Want::mass, maxima.data(), &sums);
+        });
+        if (have_mass) {
+            best = loops->greatest(maxima.data(), static_cast<int64_t>(maxima.size()));
+            return true;
+        }
+    }
+    return !find_maxima(*scores, *loops, scratch, &best) && std::isfinite(best);
+}
+
 double Whole::log_mass() {
     if (!have_mass) {
         const float scale = static_cast<float>(1 / temperature);
@@ -135,18 +151,16 @@ bool sums_up(const std::vector<Part>& chain) {
 void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops& loops, const Margins& margins,
                Scratch& scratch, Row& row) {
     row = Row{std::move(row.values), std::move(row.ids), std::move(row.unsure)};
-    const bool nan = find_maxima(scores, loops, scratch);
-    Whole whole{&scores, &loops};
-    whole.best = *std::max_element(scratch.maxima.begin(), scratch.maxima.end());
-    if (nan || !std::isfinite(whole.best)) {
-        row.flagged = true;
-        return;
-    }
     size_t first = 0;
     double heat = 1;
     for (; first < chain.size() && chain[first].kind == Kind::temperature; ++first) heat *= chain[first].value;
+    Whole whole{&scores, &loops};
     whole.temperature = heat;
     whole.moment = chain[first].kind == Kind::eta || chain[first].kind == Kind::typical;
+    if (!whole.look(sums_up(chain) && chain[first].kind != Kind::sigma, scratch)) {
+        row.flagged = true;
+        return;
+    }
     bool open = false;
     double threshold = first_threshold(chain[first], whole, margins, scratch, open);
     const float raw_best = whole.best;

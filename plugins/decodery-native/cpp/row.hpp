@@ -21,14 +21,10 @@ struct Scores {
     const void* data;
     bool bf16;
     int64_t count;
-    const Patch* patch;
+    Patch* patch;
 
     float given(int64_t i) const {
         return bf16 ? from_bf16(static_cast<const uint16_t*>(data)[i]) : static_cast<const float*>(data)[i];
-    }
-    float at(int64_t i) const {
-        float value;
-        return patch && patch->find(static_cast<int32_t>(i), &value) ? value : given(i);
     }
     // work(loops, values) in the type of the scores.
     template <typename Work>
@@ -59,10 +55,10 @@ struct Row {
 
 // Buffers that are used again for every row of a thread.
 struct Scratch {
-    std::vector<float> maxima, order, dense;
+    std::vector<float> maxima, order, dense, inside;
     std::vector<uint64_t> keys;
     std::vector<double> weights, distance;
-    std::vector<int32_t> places, found;
+    std::vector<int32_t> places, found, slots;
     std::vector<uint8_t> kept;
     Patch patch;
     Row row;
@@ -80,13 +76,21 @@ struct Whole {
     Sums sums{};
     Sums spread{};
 
+    // Fills scratch.maxima, one for each block of the row, and `best`; `summing` says that log_mass or entropy will be
+    // asked for. False where there is no best to speak of: a NaN, an infinite score, or everything banned.
+    bool look(bool summing, Scratch& scratch);
     double log_mass();
     double entropy();
     double deviation();
 };
 
-// Fills scratch.maxima, one for each block of the row, edits included; returns whether the row has a NaN.
-bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch);
+// Fills scratch.maxima, one for each block of the row, edits included, and tells the best of them; returns whether the
+// row has a NaN.
+bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch, float* best);
+
+// Of scratch.places, blocks, the values that are in them, edits included: fills scratch.inside, kBlock a place (-inf
+// behind the row's end), and drops places that occur again.
+void look_inside(const Scores& scores, Scratch& scratch);
 
 // A value that at least `rank` values are no less than (1 is the greatest), through the maxima of the blocks; -inf
 // where the row is shorter.

@@ -53,11 +53,15 @@ float about(const std::vector<float>& values, const Loops& loops, int64_t rank) 
 
 }  // namespace
 
-bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch) {
+bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch, float* best) {
     std::vector<float>& maxima = scratch.maxima;
+    const auto greatest = [&] { return loops.greatest(maxima.data(), static_cast<int64_t>(maxima.size())); };
     maxima.resize((scores.count + kBlock - 1) / kBlock);
     bool odd = scores.typed(loops, [&](const auto& of, auto* data) { return of.maxima(data, scores.count, maxima.data()); });
-    if (!scores.patch) return odd;
+    if (!scores.patch) {
+        *best = greatest();
+        return odd;
+    }
     scratch.places.clear();  // blocks whose greatest value went down
     for (int64_t i = 0; i < scores.patch->size(); ++i) {
         const int32_t id = scores.patch->id(i);
@@ -68,13 +72,33 @@ bool find_maxima(const Scores& scores, const Loops& loops, Scratch& scratch) {
         else if (scores.given(id) >= most)
             scratch.places.push_back(static_cast<int32_t>(id / kBlock));
     }
-    for (const int32_t block : scratch.places) {
-        float most = kLeast;
-        const int64_t end = std::min(scores.count, (block + 1) * kBlock);
-        for (int64_t i = block * kBlock; i < end; ++i) most = std::max(most, scores.at(i));
-        maxima[block] = most;
-    }
+    if (!scratch.places.empty()) look_inside(scores, scratch);
+    for (size_t i = 0; i < scratch.places.size(); ++i)
+        maxima[scratch.places[i]] = loops.greatest(scratch.inside.data() + i * kBlock, kBlock);
+    *best = greatest();
     return odd || scores.patch->odd();
+}
+
+void look_inside(const Scores& scores, Scratch& scratch) {
+    const size_t blocks = (scores.count + kBlock - 1) / kBlock;
+    if (scratch.slots.size() < blocks) scratch.slots.resize(blocks, -1);  // of each block, its place; none between calls
+    size_t end = 0;
+    for (const int32_t block : scratch.places) {
+        if (scratch.slots[block] >= 0) continue;
+        scratch.slots[block] = static_cast<int32_t>(end);
+        scratch.places[end++] = block;
+    }
+    scratch.places.resize(end);
+    scratch.inside.assign(end * kBlock, kLeast);
+    for (size_t k = 0; k < end; ++k) {
+        const int64_t first = scratch.places[k] * kBlock, last = std::min(scores.count, first + kBlock);
+        for (int64_t i = first; i < last; ++i) scratch.inside[k * kBlock + i - first] = scores.given(i);
+    }
+    for (int64_t i = 0; scores.patch && i < scores.patch->size(); ++i) {
+        const int32_t id = scores.patch->id(i), slot = scratch.slots[id / kBlock];
+        if (slot >= 0) scratch.inside[slot * kBlock + id % kBlock] = scores.patch->value(i);
+    }
+    for (const int32_t block : scratch.places) scratch.slots[block] = -1;
 }
 
 float ranked(const Scores& scores, const Loops& loops, Scratch& scratch, int64_t rank) {
@@ -98,6 +122,7 @@ bool collect(const Scores& scores, const Loops& loops, float threshold, int64_t 
     });
     if (found < 0) return false;
     scratch.keys.clear();
+    if (scores.patch) scores.patch->index();
     float value;
     for (int64_t i = 0; i < found; ++i) {
         const int32_t id = scratch.found[i];

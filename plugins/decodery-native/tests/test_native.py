@@ -59,6 +59,73 @@ def test_every_instruction_set_draws_what_torch_draws(isa: str, chain: tuple[Any
     assert compared > 20
 
 
+def surveyed(isa: str, row: torch.Tensor, heat: float) -> tuple[bool, float, float, torch.Tensor]:
+    """What one pass over a row says: whether it could, mass, moment, and the maxima of blocks of 64."""
+    maxima = torch.empty((len(row) + 63) // 64)
+    bf16 = row.dtype is torch.bfloat16
+    done, mass, moment = native._native.survey(
+        isa, row.data_ptr(), bf16, len(row), 1 / heat, maxima.data_ptr()
+    )
+    return done, mass, moment, maxima
+
+
+def whole_row(vocab: int, kind: str) -> torch.Tensor:
+    """(V,) float32: `late` has its best last and far above the begin, `early` the other way round."""
+    row = rows(1, vocab, vocab)[0] * 1.5
+    if kind == "late":
+        row[-1] = 30
+    elif kind == "early":
+        row[3] = 30
+    elif kind == "banned":
+        row[torch.arange(vocab) % 3 > 0] = -torch.inf
+    elif kind == "high":
+        row += 1000
+    return row
+
+
+@pytest.mark.parametrize("isa", sorted({"avx2", "avx512"} & set(sets())))
+@pytest.mark.parametrize("kind", ["plain", "late", "early", "banned", "high"])
+def test_one_pass_sums_as_float64_does(isa: str, kind: str) -> None:
+    for vocab in (1024, 1025, 4097, 32_003):
+        for heat in (0.7, 1.0, 2.5):
+            for row in (whole_row(vocab, kind), whole_row(vocab, kind).bfloat16()):
+                done, mass, moment, maxima = surveyed(isa, row, heat)
+                values = row.double()
+                distance = (values - values.max()) / heat
+                weights = distance.exp()
+                expected = weights.sum().item()
+                assert done
+                assert mass == pytest.approx(expected, rel=1e-6)
+                mean = (weights * distance.clamp(min=-700)).sum().item() / expected
+                assert moment / mass == pytest.approx(mean, rel=1e-5, abs=1e-5)
+                blocks = torch.nn.functional.pad(row.float(), (0, -vocab % 64), value=-torch.inf).view(-1, 64)
+                assert torch.equal(maxima, blocks.amax(-1))  # (V,) -> (N, 64) -> (N,)
+
+
+@pytest.mark.parametrize("isa", sets())
+def test_one_pass_leaves_what_is_out_of_its_reach_to_two(isa: str) -> None:
+    steep = torch.linspace(-300, 0, 4096)
+    odd, infinite, banned = (torch.zeros(4096) for _ in range(3))
+    odd[4000], infinite[4000], banned[:64] = torch.nan, torch.inf, -torch.inf
+    for row in (steep, odd, infinite, banned, torch.full((4096,), 1e9), torch.zeros(500)):
+        assert not surveyed(isa, row, 1.0)[0]
+
+
+@pytest.mark.parametrize("isa", sets())
+@pytest.mark.parametrize("name", ["floor", "eta", "mass", "typical"])
+def test_rows_that_one_pass_cannot_sum_are_cut_all_the_same(isa: str, name: str) -> None:
+    chain = (Truncation(name, 0.9 if name in ("mass", "typical") else 1e-4),)
+    scores = torch.stack([torch.linspace(-300, 0, 4096), torch.linspace(-300, 0, 4096).roll(-64)])
+    scores[1, :64] = -torch.inf
+    uniform = torch.tensor([0.3, 0.8], dtype=torch.float64)
+    backend = native.NativeBackend(isa)
+    ours, flags = backend.draw_row(backend.truncate(scores, chain, 512), uniform)
+    theirs, doubts = TorchBackend().draw_row(TorchBackend().truncate(scores, chain, 512), uniform)
+    assert not flags.any()
+    assert not doubts.any()
+    assert torch.equal(ours, theirs)
+
+
 def drawn(backend: Any, vocab: int, chain: tuple[Any, ...]) -> tuple[Any, Any, torch.Tensor]:
     """The row generator's draw, torch.multinomial's, and where its generator stands then."""
     scores = rows(5, vocab, vocab)
@@ -154,6 +221,58 @@ def test_edits_lie_beside_the_row_as_if_they_were_in_it(
             drawn.append(pipe.bind(ids, vocab_size=vocab, eos_token_id=0).pick(ids, logits))
         assert torch.equal(*drawn)
         assert torch.equal(logits, before)
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+@pytest.mark.parametrize(
+    "modes", [("set",), ("add",), ("scale_by_sign", "add"), ("set", "scale_by_sign", "set")]
+)
+def test_ids_that_occur_again_and_edits_over_each_other_are_those_of_a_copied_row(
+    modes: tuple[Any, ...], greedy: bool
+) -> None:
+    """Few edits lie beside the row; the twin writes them into it. Most of the best are touched, several to a block."""
+    chain = () if greedy else (Truncation("k", 30),)
+    backend = native.NativeBackend()
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        scores = torch.randn(2, 6007, generator=generator).sort(descending=True).values
+        scores = scores.roll(seed * 37, 1)
+        dense, touched = scores.clone(), []
+        for mode in modes:
+            near = torch.randint(0, 90, (2, 40), generator=generator) + seed * 37 - 4
+            near[:, -3:] = torch.tensor([-1, 6007, 9000])
+            prices = torch.rand(6100, generator=generator) + (-0.5 if mode == "add" else 0.5)
+            values = torch.full((1, 1), -torch.inf) if mode == "set" else prices[near.clamp(0, 6099)]
+            if mode == "add":  # an id occurs once
+                near = torch.stack(
+                    [torch.randperm(90, generator=generator)[:40] + seed * 37 for _ in range(2)]
+                )
+            touched.append((near, values))
+            edit(dense, near, values, mode)
+        once, plain = (backend.one_call(found, chain, greedy) for found in (modes, ()))
+        if greedy:
+            assert torch.equal(once.best(scores, touched)[0], dense.argmax(-1))
+        else:
+            ours, theirs = (torch.Generator().manual_seed(seed) for _ in range(2))
+            assert torch.equal(once.torch(scores, touched, ours)[0], plain.torch(dense, (), theirs)[0])
+
+
+@pytest.mark.parametrize("strategy", ["sample", "greedy"])
+def test_every_answer_is_a_tensor_of_its_own(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are allocated ahead: none is handed out twice, and none knows in which mode it was asked for."""
+    monkeypatch.setenv("DECODERY_KERNELS", "native")
+    pipe = Pipeline().add("top_k", 5).with_strategy(strategy, **({"seed": 1} if strategy == "sample" else {}))
+    one, two = rows(1, 300, 1), rows(2, 300, 2)
+    bound = pipe.bind(torch.zeros(1, 3, dtype=torch.int64))
+    pair = pipe.bind(torch.zeros(2, 3, dtype=torch.int64))
+    given: list[torch.Tensor] = []
+    for turn in range(40):
+        with torch.inference_mode(turn % 3 == 0):
+            given.append(bound.pick(torch.zeros(1, 3, dtype=torch.int64), one))
+            given.append(pair.pick(torch.zeros(2, 3, dtype=torch.int64), two))
+    assert len({tokens.untyped_storage().data_ptr() for tokens in given}) == len(given)
+    assert not any(tokens.is_inference() for tokens in given)
+    assert all(len(tokens) == 1 + place % 2 for place, tokens in enumerate(given))
 
 
 def test_an_edit_of_other_numbers_is_refused() -> None:

@@ -37,7 +37,8 @@ class SeenTokens:
         self._rows: list[_Row] = []
         self._bounds = (0, 0)  # the least and the greatest id that ever came
         self._buffer: Tensor
-        self._touched: Tensor  # of the buffer, what is in use
+        self._width: int  # of the buffer, what is in use
+        self._touched: Tensor
         self._store(array("q"), 0)
         self._widths: list[int] = []
         self._values = torch.tensor([[seen.value]])
@@ -92,8 +93,8 @@ class SeenTokens:
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         width = max(self._widths, default=0)
-        if self._touched.shape[1] != width:
-            self._touched = self._buffer[:, :width]  # (R, C) -> (R, W)
+        if self._width != width:
+            self._width, self._touched = width, self._buffer[:, :width]  # (R, C) -> (R, W)
         touched = self._touched
         if not self.seen.times:
             return touched, self._values
@@ -145,7 +146,7 @@ class SeenTokens:
             if slots
             else torch.empty(0, 0, dtype=torch.int64)
         )
-        self._touched = self._buffer[:, :0]
+        self._width, self._touched = 0, self._buffer[:, :0]
 
 
 class NewestTokens:

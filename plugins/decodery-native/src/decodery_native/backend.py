@@ -95,7 +95,8 @@ class NativeBackend:
     def edit(self, scores: Tensor, ids: Tensor, values: Tensor, mode: Mode) -> None:
         """In place; see `decodery.kernels.edits.edit`."""
         ids, values = ids.contiguous(), values.contiguous()
-        _native.edit(scores.data_ptr(), *scores.shape, edit_of(ids, values, MODES[mode]))
+        rows, vocab = scores.shape
+        _native.edit(scores.data_ptr(), rows, vocab, edit_of(ids, values, MODES[mode]))
 
     def argmax(self, scores: Tensor) -> Tensor:
         """The smallest id among the best; where a row has none that is finite, `Tensor.argmax` answers."""

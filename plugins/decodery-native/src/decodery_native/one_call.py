@@ -15,6 +15,9 @@ from . import _native
 
 MODES: dict[Mode, int] = {"add": 0, "set": 1, "scale_by_sign": 2}
 """In the order of the C++ enumeration."""
+AHEAD = 16
+"""So many answers are allocated at once: what a model ran in between has emptied the caches of, costs its first call
+ten times the others, and `torch.empty` is a good part of that."""
 _Known = tuple[Tensor, Tensor, tuple[int, ...]]
 """The ids and values of an edit, and the eight numbers that C++ takes for them."""
 
@@ -25,6 +28,7 @@ class OneCall:
     def __init__(self, modes: Sequence[Mode], chain: Chain, compiled: _native.Chain | None) -> None:
         self._modes, self._chain = [MODES[mode] for mode in modes], compiled
         self._kept: list[_Known | None] = [None] * len(modes)
+        self._answers: tuple[int, list[Tensor]] = (0, [])
         self._heat = 0.0
         for part in chain:
             if isinstance(part, Map):
@@ -33,7 +37,7 @@ class OneCall:
         self._alone = any(isinstance(part, Truncation) and part.kind == "mass" for part in chain)
 
     def best(self, scores: Tensor, touched: Touched) -> tuple[Tensor, Tensor | None]:
-        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
+        tokens = self._answer(scores.shape[0])
         bad = _native.pick_best(
             batch(scores), self._edits(touched), self._heat, self._alone, tokens.data_ptr()
         )
@@ -42,7 +46,7 @@ class OneCall:
     def row(
         self, scores: Tensor, touched: Touched, keys: Tensor, samples: Tensor, steps: Tensor, purpose: int
     ) -> tuple[Tensor, Tensor | None]:
-        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
+        tokens = self._answer(scores.shape[0])
         bad = self._compiled.pick_row(
             batch(scores),
             self._edits(touched),
@@ -57,7 +61,7 @@ class OneCall:
     def torch(
         self, scores: Tensor, touched: Touched, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
-        tokens = torch.empty(scores.shape[0], dtype=torch.int64)
+        tokens = self._answer(scores.shape[0])
         state = generator.get_state()
         bad = self._compiled.pick_torch(
             batch(scores), self._edits(touched), state.data_ptr(), tokens.data_ptr()
@@ -66,6 +70,18 @@ class OneCall:
             return tokens, last_flags(tokens)
         generator.set_state(state)
         return tokens, None
+
+    def _answer(self, rows: int) -> Tensor:
+        """(R,) int64, nobody else's."""
+        width, ahead = self._answers
+        if width != rows or not ahead:
+            with torch.inference_mode(False):  # they may be asked for outside of it
+                ahead = [torch.empty(rows, dtype=torch.int64) for _ in range(AHEAD)]
+            self._answers = rows, ahead
+        try:
+            return ahead.pop()
+        except IndexError:  # another thread took the last
+            return torch.empty(rows, dtype=torch.int64)
 
     @property
     def _compiled(self) -> _native.Chain:

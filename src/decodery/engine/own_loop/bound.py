@@ -91,7 +91,8 @@ class BoundPipeline:
             torch.stack(answers).any(0) if answers else torch.zeros(len(ids), dtype=torch.bool)
         )  # (S, B) -> (B,)
 
-    def _check_growth(self, ids: Tensor, seen: int) -> None:
+    def _check_growth(self, ids: Tensor, seen: int) -> int:
+        """(B, T) int64 -> T."""
         rows, width = ids.shape
         if rows != self._rows or width < seen:
             raise InvalidInput(
@@ -99,12 +100,12 @@ class BoundPipeline:
                 f"{seen} tokens of each",
                 remedy="bind again for another batch",
             )
+        return width
 
     def _advance(self, input_ids: Tensor, logits: Tensor) -> tuple[View, Tensor]:
         ids, rows = as_batch(input_ids, logits)
-        self._check_growth(ids, self._seen)
-        if self._view is None or ids.shape[1] > self._seen:
-            width = ids.shape[1]
+        width = self._check_growth(ids, self._seen)
+        if self._view is None or width > self._seen:
             if width > self._seen:
                 _observe(self.plan.observe, ids, self._seen)
                 if hasattr(self._strategy, "choose") and hasattr(self._strategy, "observe"):

@@ -23,6 +23,8 @@ from ..steps.opaque import keeps_state
 
 def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """(B, T) and (B, V), or (T,) and (V,) made so. Raises `InvalidInput` for anything else."""
+    if _are_batches(input_ids, logits):
+        return input_ids, logits
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         found = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
         raise InvalidInput(
@@ -48,6 +50,16 @@ def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
             remedy="(B, T) with (B, V), or (T,) with (V,)",
         )
     return ids, rows
+
+
+def _are_batches(input_ids: Any, logits: Any) -> bool:
+    """What nearly everybody gives, known by as little as will do: between two forwards every look is a slow one."""
+    if not (isinstance(logits, Tensor) and isinstance(input_ids, Tensor) and input_ids.dtype is torch.int64):
+        return False
+    shape, of_rows = input_ids.shape, logits.shape
+    if len(shape) != 2 or len(of_rows) != 2 or shape[0] != of_rows[0] or not of_rows[1]:
+        return False
+    return logits.dtype.is_floating_point
 
 
 def whole_view(ids: Tensor, prompt_length: int) -> View:

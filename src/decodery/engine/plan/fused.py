@@ -21,6 +21,7 @@ from ...kernels.edits import edit
 from ...kernels.torch_backend import apply_map
 from ..rng import RowRng, TorchRng
 from ..steps.apply import BoundStep, Together, View
+from .one_row import OneRow
 from .tail import BoundEdit, Tail
 from .windows import Windows
 
@@ -60,6 +61,8 @@ class Fused:
         make = getattr(backend, "one_call", None)
         if make is not None and len(self._bound) == len(edits):
             self._once = make([part.mode for part in self._bound], tail.chain, greedy)
+        one = OneRow(edits, tail.chain, greedy)
+        self._one = one if one.able and getattr(backend, "alone", False) else None
         self._scratch: Tensor | None = None
         self.fallbacks = 0
 
@@ -71,6 +74,17 @@ class Fused:
             return None
         if self._once is not None and scores.dtype in self._backend.dtypes and scores.stride(1) == 1:
             return self._at_once(self._once, view, scores, rng)
+        if (
+            self._one is not None
+            and len(scores) == 1
+            and scores.dtype is torch.float32
+            and scores.is_contiguous()
+        ):
+            token = (
+                self._one.best(view, scores) if self._greedy else self._one.drawn(view, scores, window, rng)
+            )
+            if token is not None:
+                return torch.tensor([token])
         work = self._edited(view, scores)
         if self._greedy:
             return self._best(work)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -15,39 +14,30 @@ from decodery.models.inference import mend, ordinary, plain_module, untouched
 PROMPT = torch.arange(1, 9).unsqueeze(0)
 
 
-class Noting(LlamaForCausalLM):
+class Noting(torch.nn.Linear):
     """Notes in which mode it was called, and keeps things of each forward on itself."""
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        answer = super().forward(*args, **kwargs)
+    def forward(self, given: Tensor) -> Tensor:
+        logits = super().forward(given)
         vars(self).setdefault("modes", []).append(torch.is_inference_mode_enabled())
-        self.register_buffer("grown", answer.logits[0, -1, :2] * 2, persistent=False)
-        self.last, self.table = answer.logits.mean(), {"mask": answer.logits > 0}
-        self.states = [answer.logits[:, -1:]]
-        return answer
+        self.register_buffer("grown", logits[0, -1, :2] * 2, persistent=False)
+        self.last, self.table, self.states = logits.mean(), {"mask": logits > 0}, [logits[:, -1:]]
+        return logits
 
 
-class Learning(LlamaForCausalLM):
-    """Differentiates inside of its forward, which inference mode forbids."""
+class Learning(torch.nn.Linear):
+    """Takes a gradient step inside of its forward, which inference mode forbids."""
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, given: Tensor) -> Tensor:
+        logits = super().forward(given)
         with torch.enable_grad():
-            weight = self.lm_head.weight[:1].detach().requires_grad_()
-            (self.model.norm.weight.detach().clone() * weight).sum().backward()
-        return super().forward(*args, **kwargs)
+            weight = given.detach().requires_grad_()
+            (weight**2).sum().backward()
+        return logits
 
 
-class Differentiating(LlamaForCausalLM):
-    """Looks at a gradient of what it computed."""
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        answer = super().forward(*args, **kwargs)
-        with torch.enable_grad():
-            (answer.logits.detach().requires_grad_() ** 2).sum().backward()
-        return answer
-
-
-def made(kind: type[LlamaForCausalLM]) -> LlamaForCausalLM:
+def made(kind: type[torch.nn.Linear] = torch.nn.Linear) -> Any:
+    """A Llama whose last layer is of this kind."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=64,
@@ -58,36 +48,40 @@ def made(kind: type[LlamaForCausalLM]) -> LlamaForCausalLM:
         eos_token_id=None,
         pad_token_id=0,
     )
-    return kind(config).eval()
+    model = LlamaForCausalLM(config).eval()
+    head = kind(16, 64, bias=False)
+    head.weight = model.lm_head.weight
+    model.lm_head = head.eval()
+    return model
 
 
-def decoded(model: LlamaForCausalLM, **options: Any) -> list[list[int]]:
+def decoded(model: Any, **options: Any) -> list[list[int]]:
     pipe = Pipeline().compat("hf").stop("max_new_tokens", 8)
     return Decoder(model, pipe, **options).generate(PROMPT.repeat(2, 1)).tokens
 
 
 def test_its_steps_are_in_inference_mode_and_nothing_that_it_keeps_is() -> None:
     model = made(Noting)
+    head = model.lm_head
     decoder = Decoder(model, Pipeline().compat("hf").stop("max_new_tokens", 8))
-    model.modes = []
+    head.modes = []
     for row in decoder.generate(PROMPT).tokens:
         assert row == model.generate(PROMPT, max_new_tokens=8, do_sample=False)[0, 8:].tolist()
-    assert model.modes[:8] == [True] * 8
+    assert head.modes == [True] * 8 + [False] * 8
     decoder.generate(PROMPT)
-    for kept in (model.grown, model.last, model.table["mask"], *model.states):
+    for kept in (head.grown, head.last, head.table["mask"], *head.states):
         assert not kept.is_inference()
-    (model.grown * torch.ones(2, requires_grad=True)).sum().backward()
+    (head.grown * torch.ones(2, requires_grad=True)).sum().backward()
 
 
-@pytest.mark.parametrize("kind", [Learning, Differentiating])
-def test_a_forward_that_needs_gradients_gets_them(kind: type[LlamaForCausalLM]) -> None:
-    model = made(kind)
-    assert decoded(model) == decoded(made(LlamaForCausalLM))
-    assert not torch.is_inference_mode_enabled()
+def test_a_forward_that_needs_gradients_gets_them() -> None:
+    model = made(Learning)
+    assert not Decoder(model).model.inference
+    assert decoded(model) == decoded(made())
 
 
 def test_what_a_hook_sees_may_be_trained_on() -> None:
-    model, seen = made(LlamaForCausalLM), []
+    model, seen = made(), []
     decoder = Decoder(model, Pipeline().compat("hf").stop("max_new_tokens", 4))
     hook = model.model.norm.register_forward_hook(lambda part, given, answer: seen.append(answer))
     decoder.generate(PROMPT)
@@ -115,7 +109,7 @@ def test_logits_that_anybody_is_shown_are_ordinary() -> None:
             shown.append(scores)
             return scores.argmax(-1)
 
-    model = made(LlamaForCausalLM)
+    model = made()
     for pipe in (Pipeline().add(Looking()), Pipeline().add("top_k", 3).with_strategy("sample", seed=1)):
         for observers in ([], [Watching()]):
             decoder = Decoder(model, pipe.stop("max_new_tokens", 4))
@@ -132,18 +126,18 @@ def test_who_decodes_in_inference_mode_decodes_in_it() -> None:
     model = made(Noting)
     with torch.inference_mode():
         tokens = decoded(model)
-    assert tokens == decoded(made(LlamaForCausalLM))
+    assert tokens == decoded(made())
 
 
 def test_a_model_is_left_alone_where_somebody_looks_into_it() -> None:
-    model = made(LlamaForCausalLM)
+    model = made()
     assert plain_module(model)
     assert untouched(model)
-    assert not plain_module(lambda ids: model(ids))
+    assert not plain_module(model.forward)
     assert not plain_module(torch.compile(model, backend="eager"))
     model.model.layers[0].forward = model.model.layers[0].forward
     assert not untouched(model)
-    subclass = made(LlamaForCausalLM)
+    subclass = made()
     subclass.lm_head.weight = type("Quantised", (torch.nn.Parameter,), {})(subclass.lm_head.weight.detach())
     assert not plain_module(subclass)
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from decodery.engine.rng import RowRng, as_key, hash_key, philox, prompt_keys, uniform, uniform_on_host
+from decodery.engine.rng import (
+    RowRng,
+    as_key,
+    hash_key,
+    numbers_on_host,
+    philox,
+    prompt_keys,
+    purpose_id,
+    uniform,
+)
 from decodery.testing import chi_square
 
 # Random123's own known answers (kat_vectors, "philox4x32 10"): counter, key, result.
@@ -77,7 +86,7 @@ def test_the_hosts_numbers_are_the_tensors() -> None:
     keys, samples, steps = torch.randint(-(2**63), 2**63 - 1, (3, 70), generator=generator)
     many = uniform(keys, samples, steps, "draw")
     rows = list(zip(keys.tolist(), samples.tolist(), strict=True))
-    assert torch.equal(many, uniform_on_host(rows, steps.tolist(), "draw"))
+    assert many.tolist() == numbers_on_host(rows, steps.tolist(), purpose_id("draw"))
     for count in (7, 70):
         rng = RowRng(keys[:count], samples[:count], steps[:count])
         assert torch.equal(rng.uniform_on_host(), rng.uniform())

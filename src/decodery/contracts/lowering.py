@@ -59,12 +59,15 @@ class EditSource(Protocol):
     and reads the history once. From then on `observe` tells of each token, so that a step's cost need not grow with
     the text. One with an attribute `greatest` says the greatest id that it can touch: where the vocabulary has not got
     it, the step itself is asked, which may refuse. One with an attribute `follows` may be replaced by a backend's own
-    history of that description.
+    history of that description. One with `of_one` can say what it does to an only row without listing it.
 
         begin(ids (R, T) int64, lengths (R,) int64)
         observe(tokens (R,) int64, active (R,) bool)
         select(rows (R',) int64)           row i becomes what row rows[i] was; a repeated row needs state of its own
         rewind(counts (R,) int64)          forget that many of each row's newest tokens
+        of_one(ids, lengths) -> (tokens, value, numbers)
+                                           of the only row: the tokens, which are looked up in it; `value(token)`, the
+                                           number of one of them; and numbers of which the others are multiples
     """
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,14 +9,17 @@ from typing import Any
 import torch
 
 from .run.run import Run
+from .run.steady import Steady
 
 
 def decode_tokens(run: Run) -> Iterator[None]:
     """Until every row is finished: forward, process, choose, record. Yields after each step, so that a stream can
     show what came and a caller can stop asking."""
+    steady = Steady.of(run)
     while not run.done:
-        with torch.no_grad():
-            run.append(run.pick())
+        if steady is None or not steady.step():
+            with torch.no_grad():
+                run.append(run.pick())
         yield
 
 

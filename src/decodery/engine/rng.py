@@ -69,15 +69,14 @@ def uniform(row_keys: Tensor, samples: Tensor, steps: Tensor, purpose: str) -> T
     return ((words[0] >> 5) * 67108864 + (words[1] >> 6)).double() * 2.0**-53
 
 
-def uniform_on_host(rows: Sequence[tuple[int, int]], steps: Sequence[int], purpose: str) -> Tensor:
-    """`uniform` for a few rows (key, sample), in Python's own integers -> (R,) float64 on the CPU."""
-    consumer = purpose_id(purpose)
+def numbers_on_host(rows: Sequence[tuple[int, int]], steps: Sequence[int], consumer: int) -> list[float]:
+    """`uniform` for a few rows (key, sample), in Python's own integers; `consumer` is the purpose's number."""
     numbers = []
     for (key, sample), step in zip(rows, steps, strict=True):
         counter = (step & _MASK, sample & _MASK, consumer, (step >> 32) & _MASK)
         a, b, _, _ = philox_of(counter, (key & _MASK, (key >> 32) & _MASK))
         numbers.append(((a >> 5) * 67108864 + (b >> 6)) * 2.0**-53)
-    return torch.tensor(numbers, dtype=torch.float64)
+    return numbers
 
 
 def purpose_id(purpose: str) -> int:
@@ -167,9 +166,13 @@ class RowRng:
         """`uniform()`, for whoever waits for the numbers anyway."""
         if self.row_keys.device.type != "cpu" or len(self.row_keys) > _FEW:
             return self.uniform()
+        return torch.tensor(self.numbers_on_host(), dtype=torch.float64)
+
+    def numbers_on_host(self) -> list[float]:
+        """The same for a few rows, on the host."""
         if self._host_rows is None:
             self._host_rows = list(zip(self.row_keys.tolist(), self.samples.tolist(), strict=True))
-        return uniform_on_host(self._host_rows, self.steps.tolist(), "draw")
+        return numbers_on_host(self._host_rows, self.steps.tolist(), self._draw)
 
     def counters(self) -> tuple[Tensor, Tensor, Tensor, int]:
         """What `uniform()` is a function of: keys, samples, steps, (R,) int64 each, and the purpose's number."""

@@ -21,19 +21,19 @@ def edit(scores: Tensor, ids: Tensor, values: Tensor, mode: Mode, *, clean: bool
     ids = ids.expand(rows, -1)
     if clean:
         old = scores.gather(-1, ids)  # (R, V) -> (R, E)
-        scores.scatter_(-1, ids, _changed(old, values, mode))
+        scores.scatter_(-1, ids, changed(old, values, mode))
         return
     outside = (ids < 0) | (ids >= vocab)
     inside = ids.masked_fill(outside, 0)
     old = scores.gather(-1, inside)  # (R, V) -> (R, E)
-    new = _changed(old, values, mode)
+    new = changed(old, values, mode)
     # A skipped slot must not undo an edit of token 0, so it writes what token 0 becomes.
     edited = new.masked_fill(ids != 0, -torch.inf).amax(-1, keepdim=True)  # (R, E) -> (R, 1)
     zero = torch.where((ids == 0).any(-1, keepdim=True), edited, scores[:, :1])
     scores.scatter_(-1, inside, torch.where(outside, zero, new))
 
 
-def _changed(old: Tensor, values: Tensor, mode: Mode) -> Tensor:
+def changed(old: Tensor, values: Tensor, mode: Mode) -> Tensor:
     """(R, E) -> (R, E)."""
     if mode == "set":
         return values.expand_as(old)

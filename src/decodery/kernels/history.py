@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 
 import torch
 from torch import Tensor
@@ -42,6 +42,7 @@ class SeenTokens:
         self._store(array("q"), 0)
         self._widths: list[int] = []
         self._values = torch.tensor([[seen.value]])
+        self._value = float(self._values)
 
     def begin(self, ids: Tensor, lengths: Tensor) -> None:
         texts = [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
@@ -117,6 +118,15 @@ class SeenTokens:
         least, most = self._bounds
         return least >= 0 and most < vocab and min(self._widths, default=0) == max(self._widths, default=0)
 
+    def of_one(
+        self, ids: Tensor, lengths: Tensor
+    ) -> tuple[Container[int], Callable[[int], float], Sequence[float]]:
+        """`edits` of the only row, to be looked up: the tokens, the number of each, and what its sign goes by."""
+        value, counts = self._value, self._rows[0].counts
+        if not self.seen.times:
+            return counts, lambda token: value, (value,)
+        return counts, lambda token: _product(counts[token], value), (value,)
+
     def _fill(self) -> None:
         self._widths = [len(row.counts) for row in self._rows]
         came = [token for row in self._rows for token in row.counts]
@@ -147,6 +157,11 @@ class SeenTokens:
             else torch.empty(0, 0, dtype=torch.int64)
         )
         self._width, self._touched = 0, self._buffer[:, :0]
+
+
+def _product(count: int, value: float) -> float:
+    """In float32."""
+    return array("f", [count * value])[0]
 
 
 class NewestTokens:

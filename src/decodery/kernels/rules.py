@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..contracts.lowering import Truncation
-from . import alone, certificate
+from . import certificate
 from .candidates import Candidates
 
 Stats = Callable[[Candidates, str], Tensor]
@@ -25,8 +25,6 @@ def column(value: float | Tensor) -> float | Tensor:
 
 def truncate(found: Candidates, rule: Truncation, stats: Stats) -> None:
     """Apply one truncation. `stats` is asked about a window's whole row only."""
-    if alone.cut(found, rule):
-        return
     if found.unsure is not None and rule.kind != "ratio":
         # What stays could change what this rule counts or sums. Only the best token matters to a ratio.
         found.flagged = found.flagged | found.unsure.any(-1)

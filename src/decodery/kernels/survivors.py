@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from . import alone, certificate
+from . import certificate
 from .candidates import Candidates
 
 
@@ -15,8 +15,6 @@ def inverse_cdf(found: Candidates, uniform: Tensor) -> tuple[Tensor, Tensor]:
     (R,) float64 -> tokens (R,) int64, flags (R,) bool. The weights are the dense draw's own numbers; only the order in
     which zeros are skipped differs, so that a flag means unsure survivors.
     """
-    if found.unsure is None and len(uniform) == 1:
-        return alone.inverse_cdf(found, uniform)
     ids, order = found.ids.sort(dim=-1)
     values = found.values.double()
     unordered = (values - values[:, :1]).exp_()

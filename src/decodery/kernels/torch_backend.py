@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..contracts.lowering import Map, Truncation
-from . import alone, identical, mass, survivors
+from . import identical, mass, survivors
 from .backends import Chain
 from .candidates import Candidates, best_of
 from .rules import column, truncate
@@ -21,9 +21,10 @@ class TorchBackend:
     """Block maxima, one window, and the rest on the candidates.
 
     In inference mode, which takes a fifth off each of many small operations; the tokens that come out know of gradients
-    again.
+    again. `alone`: one row may be decided on the host, see `alone`.
     """
 
+    alone: ClassVar[bool] = True
     name: ClassVar[str] = "torch"
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
     dtypes: ClassVar[frozenset[torch.dtype]] = frozenset({torch.float32})
@@ -65,11 +66,8 @@ class TorchBackend:
         self, found: Candidates, vocab: int, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
         with torch.inference_mode():
-            if found.unsure is None and len(found.ids) == 1 and identical.holds():
-                tokens, flags = alone.race(found, identical.uniforms_at(generator, vocab, found.ids))
-            else:
-                exponentials = identical.exponentials_at(generator, vocab, found.ids)
-                tokens, flags = survivors.race(found, exponentials)
+            exponentials = identical.exponentials_at(generator, vocab, found.ids)
+            tokens, flags = survivors.race(found, exponentials)
         return tokens.clone(), flags
 
 

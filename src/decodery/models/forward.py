@@ -21,8 +21,8 @@ class Forward:
 
     `compiled` is the same model, for calls with one token a row.
     `width` is the vocabulary that the user told: ids beyond it are padding, and their logits are cut off.
-    All calls of a session share one grad mode, that of its opening: a cache that a model makes in inference
-    mode cannot be written outside it.
+    All calls of a session share one grad mode, that of its opening, or inference mode where the session says so: a
+    cache that a model makes in inference mode cannot be written outside it.
     """
 
     def __init__(
@@ -33,12 +33,13 @@ class Forward:
         device: torch.device,
         width: int | None = None,
         compiled: Callable[..., Any] | None = None,
+        inference: bool = False,
     ) -> None:
         self._compiled = compiled
         self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
         self._width = width
         self._name = name_of(model)
-        self._inference = torch.is_inference_mode_enabled()
+        self._inference = inference or torch.is_inference_mode_enabled()
         self._open = True
         evaluation.hold()
 
@@ -46,7 +47,7 @@ class Forward:
         """The session's grad mode: whatever makes or writes caches runs in it."""
         if not torch.is_grad_enabled() and torch.is_inference_mode_enabled() == self._inference:
             return nullcontext()  # the run is in it already: entering costs as much as a small layer
-        return _mode(self._inference)
+        return torch.inference_mode() if self._inference else _mode()
 
     def run(self, ids: Tensor, inputs: dict[str, Any]) -> object:
         """(B, T) int64 and further arguments by name -> whatever the model returns."""
@@ -84,8 +85,8 @@ class Forward:
 
 
 @contextmanager
-def _mode(inference: bool) -> Iterator[None]:
-    with torch.inference_mode(inference), torch.no_grad():
+def _mode() -> Iterator[None]:
+    with torch.inference_mode(False), torch.no_grad():
         yield
 
 

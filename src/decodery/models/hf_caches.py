@@ -61,7 +61,9 @@ def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
     # Before 5 a cache does not say, and its static layers have no way to.
     cut = getattr(cache, "is_croppable", None)
-    return keeps_places(cache) and bool(all(hasattr(layer, "crop") for layer in cache.layers) if cut is None else cut)
+    return keeps_places(cache) and bool(
+        all(hasattr(layer, "crop") for layer in cache.layers) if cut is None else cut
+    )
 
 
 def keeps_places(cache: Any) -> bool:

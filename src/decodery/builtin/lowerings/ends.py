@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ class EarlyEnds:
         self._none = self._eos[:, :0]
         self._greatest = max(eos)
         self._agree = False  # every row is banned all of the ends, or none
+        self._table = dict.fromkeys(eos, -torch.inf)
 
     def clean(self, vocab: int) -> bool:
         """Whether the last answer has neither an empty slot nor an id outside the vocabulary."""
@@ -36,6 +37,14 @@ class EarlyEnds:
             if self._agree:
                 return self._eos if early else self._none, self._values
         return torch.where((length < self._least).unsqueeze(1), self._eos, -1), self._values  # (R, 1), (1, E)
+
+    def of_one(
+        self, ids: Tensor, lengths: Tensor
+    ) -> tuple[Container[int], Callable[[int], float], Sequence[float]]:
+        """`edits` of the only row, to be looked up: the tokens, the number of each, and all numbers there are."""
+        length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
+        tokens = self._table if length.item() < self._least else ()
+        return tokens, self._table.__getitem__, (-torch.inf,)
 
 
 class AtBegin:

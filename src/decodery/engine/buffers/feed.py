@@ -63,6 +63,7 @@ class Feed:
         # Columns the session has of each row, and how many of them are that row's own text.
         self._fed, self._good = [0] * len(lengths), [0] * len(lengths)
         self._states: States | None = None  # of layers, where a strategy looks at them
+        self._level: int | None = None  # see `_common`; None after whatever moves rows apart
 
     @property
     def padding(self) -> Tensor:
@@ -78,11 +79,37 @@ class Feed:
 
     def logits(self, unfinished: Sequence[int]) -> tuple[Tensor, list[int]]:
         """((R, V) raw logits, the rows they are due in): lockstep. At least one unfinished row is due."""
+        if self.level_with_history:
+            return self.next_column(), list(unfinished)
         ends = {row: self._end(row) for row in unfinished}
         target = min(ends.values())
         starts = self._ready([min(self._good[row], target - 1) for row in unfinished], unfinished)
         logits = self._forward(starts, target - min(starts), 1)
+        self._level = self._common()
         return logits[:, -1], [row for row, end in ends.items() if end == target]  # (R, 1, V) -> (R, V)
+
+    @property
+    def level_with_history(self) -> bool:
+        """Whether a single column more is due, the same in all rows: nearly every step."""
+        return self._level is not None and self._history.level == self._level + 1
+
+    def next_column(self) -> Tensor:
+        """What `logits` comes to then: one column more of all rows -> (R, V)."""
+        start = self._fed[0]
+        columns = self._history.tokens.narrow(1, start, 1)  # (R, C) -> (R, 1)
+        session: Any = self._session
+        last = getattr(session, "step_last", None)
+        logits: Tensor = session.step(columns)[:, -1] if last is None else last(columns)
+        rows, self._level = len(self._fed), start + 1
+        if logits.ndim != 2 or logits.shape[0] != rows:
+            raise _no_logits(logits, columns)
+        self._fed, self._good = [start + 1] * rows, [start + 1] * rows
+        return logits
+
+    @property
+    def in_inference_mode(self) -> bool:
+        """Whether the session's steps are in inference mode, of which those who ask outside of it see nothing."""
+        return getattr(self._session, "in_inference_mode", False)
 
     def window(self, unfinished: Sequence[int], counts: Sequence[int]) -> Tensor:
         """(R, K, V) raw logits, K the greatest count: of each unfinished row r, those after its `counts[r]` newest
@@ -116,6 +143,7 @@ class Feed:
 
     def ticked(self, count: int) -> None:
         """So many columns went by without the feed."""
+        self._level = None
         if self._session is None or not count:
             return
         first = self._fed[0]
@@ -126,6 +154,7 @@ class Feed:
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""
+        self._level = None
         self._inputs, self._copies = take_rows(self._inputs, rows, len(self.offsets)), 1
         self.offsets = [self.offsets[row] for row in host_rows]
         self._mask = None if self._mask is None else self._mask[rows]
@@ -143,6 +172,7 @@ class Feed:
 
     def keep(self, lengths: Sequence[int]) -> None:
         """After tokens were taken back: row r's text is right in its first `lengths[r]` tokens only."""
+        self._level = None
         self._good = [
             min(good, length + offset)
             for good, length, offset in zip(self._good, lengths, self.offsets, strict=True)
@@ -178,6 +208,7 @@ class Feed:
 
     def close(self) -> None:
         """Give the session back. What is asked for afterwards is fed to a new one from the start."""
+        self._level = None
         if self._session is not None:
             self._session.close()
         self._session = None
@@ -186,6 +217,12 @@ class Feed:
         self._fed, self._good = [0] * len(self._fed), [0] * len(self._good)
 
     # -- inside -----------------------------------------------------------------------------------------------
+
+    def _common(self) -> int | None:
+        """The column that all rows have been fed up to, where they all begin at 0 and can take a single one more."""
+        fed = self._fed[0]
+        level = not any(self.offsets) and self._fed.count(fed) == self._good.count(fed) == len(self._fed)
+        return fed if level and self._states is None else None
 
     def _end(self, row: int) -> int:
         return self._history.host_lengths[row] + self.offsets[row]
@@ -213,6 +250,7 @@ class Feed:
 
     def _forward(self, starts: Sequence[int], width: int, count: int) -> Tensor:
         """Feed `width` columns to each row from its start on -> (R, count, V), the newest logits."""
+        self._level = None
         if len(set(starts)) == 1:
             columns = self._history.columns(starts[0], starts[0] + width, self.offsets)
         else:
@@ -227,11 +265,7 @@ class Feed:
             logits = self._session.step(columns)[:, -count:]
             self._note(starts)
         if logits.ndim != 3 or len(logits) != len(columns):
-            shape = (*logits.shape[:1], *logits.shape[2:])
-            raise ModelError(
-                f"the session answered with shape {tuple(shape)} for {len(columns)} rows",
-                remedy="a session's logits are (rows, vocabulary)",
-            )
+            raise _no_logits(logits[:, -1] if logits.ndim > 1 else logits, columns)
         self._fed = [start + width for start in starts]
         self._good = [min(fed, self._end(row)) for row, fed in enumerate(self._fed)]
         return logits
@@ -272,6 +306,14 @@ class Feed:
         """Keep what the session tells of the forward that began at these columns."""
         if self._states is not None and self._session is not None:
             self._states.write(starts, cast(WatchedSession, self._session).hidden())
+
+
+def _no_logits(answer: Tensor, columns: Tensor) -> ModelError:
+    """For an answer to ids (R, K)."""
+    return ModelError(
+        f"the session answered with shape {tuple(answer.shape)} for {len(columns)} rows",
+        remedy="a session's logits are (rows, vocabulary)",
+    )
 
 
 class _Alike(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from ...kernels.edits import edit
 from ...kernels.torch_backend import apply_map
 from ..rng import RowRng, TorchRng
 from ..steps.apply import BoundStep, Together, View
+from .one_row import OneRow
 from .tail import BoundEdit, Tail
 from .windows import Windows
 
@@ -60,8 +62,15 @@ class Fused:
         make = getattr(backend, "one_call", None)
         if make is not None and len(self._bound) == len(edits):
             self._once = make([part.mode for part in self._bound], tail.chain, greedy)
+        one = OneRow(edits, tail.chain, greedy)
+        self._one = one if one.able and getattr(backend, "alone", False) else None
         self._scratch: Tensor | None = None
         self.fallbacks = 0
+
+    @property
+    def edits(self) -> bool:
+        """Whether any step looks at the text."""
+        return bool(self._bound)
 
     def pick(self, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
         """(R, V) before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""
@@ -71,19 +80,48 @@ class Fused:
             return None
         if self._once is not None and scores.dtype in self._backend.dtypes and scores.stride(1) == 1:
             return self._at_once(self._once, view, scores, rng)
+        if self._one is not None and scores.shape[0] == 1:
+            token = self._alone(self._one, view, scores, window, rng)
+            if token is not None:
+                return torch.tensor([token])
         work = self._edited(view, scores)
         if self._greedy:
             return self._best(work)
         return self._drawn(view, work, window, rng)
 
-    def _at_once(self, once: OneCall, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
+    def one(self, view: View, scores: Tensor, rng: Any) -> int | None:
+        """`pick` of a row alone, (1, V), as a number; None, nothing drawn, where `pick` must decide."""
+        vocab = scores.shape[1]
+        window = 1 if self._greedy else self._windows.next(vocab)
+        if window is None or self._greatest >= vocab:
+            return None
+        if self._one is not None:
+            return self._alone(self._one, view, scores, window, rng)
+        if self._once is None or scores.dtype not in self._backend.dtypes or scores.stride(1) != 1:
+            return None
+        tokens, flags = self._asked(self._once, view, scores, rng)
+        return int(tokens.item()) if flags is None else None
+
+    def _alone(
+        self, one: OneRow, view: View, scores: Tensor, window: int, rng: RowRng | TorchRng
+    ) -> int | None:
+        if scores.dtype is not torch.float32 or not scores.is_contiguous():
+            return None
+        return one.best(view, scores) if self._greedy else one.drawn(view, scores, window, rng)
+
+    def _asked(
+        self, once: OneCall, view: View, scores: Tensor, rng: RowRng | TorchRng
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tokens and flags of a backend's one call."""
         touched = [part.touched(view) for part in self._bound]
         if self._greedy:
-            tokens, flags = once.best(scores, touched)
-        elif isinstance(rng, RowRng):
-            tokens, flags = once.row(scores, touched, *rng.counters())
-        else:
-            tokens, flags = once.torch(scores, touched, rng.generator or torch.default_generator)
+            return once.best(scores, touched)
+        if isinstance(rng, RowRng):
+            return once.row(scores, touched, *rng.counters())
+        return once.torch(scores, touched, rng.generator or torch.default_generator)
+
+    def _at_once(self, once: OneCall, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
+        tokens, flags = self._asked(once, view, scores, rng)
         if flags is None:
             return tokens
         if self._greedy:

@@ -70,6 +70,11 @@ class Plan:
         """How many rows of fused steps the steps themselves had to decide, so far."""
         return self._undecided + (0 if self._fused is None else self._fused.fallbacks)
 
+    @property
+    def all_fused(self) -> Fused | None:
+        """The fused steps, where all are."""
+        return self._fused if not self._tail.begin else None
+
     def undecided(self, count: int) -> None:
         """So many rows of a graph's fused steps were decided by the steps themselves."""
         self._undecided += count
@@ -134,6 +139,12 @@ class Plan:
             step.observe(tokens, active)
         for part in self._edits:
             part.observe(tokens, active)
+
+    def observe_one(self, token: int) -> None:
+        """The same for an only row."""
+        if self._observing or self._edits:
+            tokens = torch.tensor([token])
+            self.observe(tokens, torch.ones_like(tokens, dtype=torch.bool))
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host."""

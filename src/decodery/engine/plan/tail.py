@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from ...contracts.lowering import Edit, Fixed, Lowered, Map, Seen, Truncation
+from ...contracts.lowering import Edit, Fixed, Lowered, Map, Mode, Seen, Truncation
+from ...kernels.alone import Known
 from ...kernels.history import NewestTokens, SeenTokens
 from ..steps.apply import View
 
@@ -24,6 +26,10 @@ class Tail:
     head: tuple[Edit | Map, ...]
     chain: tuple[Map | Truncation, ...]
     chain_begin: int | None
+
+
+LISTED = 256
+"""So many tokens are listed at a step for one row."""
 
 
 class Described(Protocol):
@@ -77,6 +83,8 @@ class BoundEdit:
         self._newest = isinstance(self._source, NewestTokens)
         self._keeps = hasattr(self._source, "begin")
         self._begun, self._stateless = False, stateless
+        self._looks_up = hasattr(self._source, "of_one")
+        self._constant = self._source.known(self.mode) if isinstance(self._source, _FixedTokens) else None
 
     def touched(self, view: View) -> tuple[Tensor, Tensor]:
         """((R, E) or (1, E) ids, values that fit them)."""
@@ -96,6 +104,25 @@ class BoundEdit:
         """Whether what was touched has neither an empty slot nor an id outside the vocabulary."""
         known = getattr(self._source, "clean", None)
         return known is not None and bool(known(vocab))
+
+    def known(self, view: View) -> Known | None:
+        """What it does to the only row, for single tokens to be looked up; None where that means a long list."""
+        if self._constant is not None:
+            return self._constant
+        if self._looks_up:
+            if self._keeps and not self._begun:
+                self.touched(view)
+            tokens, value, numbers = self._source.of_one(view.input_ids, view.lengths)
+            return Known(self.mode, tokens, value, _lowers(self.mode, numbers))
+        ids, values = self.touched(view)  # (1, E), (1, E) or (1, 1)
+        count = ids.shape[1]
+        if count > LISTED:
+            return None
+        listed: list[float] = values.view(-1).tolist()
+        if len(listed) < count:
+            listed *= count
+        table = dict(zip(ids.view(-1).tolist(), listed, strict=False))
+        return Known(self.mode, table, table.__getitem__, _lowers(self.mode, listed))
 
     def observe(self, tokens: Tensor, active: Tensor) -> None:
         if self._begun:
@@ -123,3 +150,15 @@ class _FixedTokens:
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return self._ids, self._values
+
+    def known(self, mode: Mode) -> Known:
+        numbers: list[float] = self._values[0].tolist()
+        table = dict(zip(self._ids[0].tolist(), numbers, strict=True))
+        return Known(mode, table, table.__getitem__, _lowers(mode, numbers))
+
+
+def _lowers(mode: Mode, numbers: Sequence[float]) -> bool:
+    """Whether an edit by these numbers, or whole multiples of them, makes no score greater."""
+    if mode == "set":
+        return all(number == -inf for number in numbers)
+    return max(numbers, default=0.0) <= 0 if mode == "add" else min(numbers, default=1.0) >= 1

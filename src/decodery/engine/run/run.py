@@ -257,11 +257,13 @@ class Run(RunState):
     def _record(self, tokens: Tensor, stop: bool = True) -> None:
         """One token (R,) in every active row; with `stop` the stop rules are asked."""
         history, rows = self._history, self._rows
-        tokens = tokens.to(history.tokens.device)
+        if tokens.device != history.tokens.device:
+            tokens = tokens.to(history.tokens.device)
         if self._pads_finished and any(rows.reasons):
             tokens = tokens.masked_fill(rows.finished_mask(), history.pad)
-        history.write(tokens, rows.mask, rows.active)
-        self._follow(tokens, stop)
+        host_tokens: list[int] | None = tokens.tolist() if tokens.device.type == "cpu" else None
+        history.write(tokens, rows.mask, rows.active, host_tokens)
+        self._follow(tokens, stop, host_tokens)
 
     def _follow(self, tokens: Tensor, stop: bool = True, host_tokens: list[int] | None = None) -> None:
         """What comes of tokens (R,) that are in the history: steps and observers are told, rows end."""

@@ -38,9 +38,10 @@ class StopRules:
     ) -> list[str | None]:
         """Why each row that ends in `newest[r]` and has `lengths[r]` tokens ends; None where it goes on. In a row, the
         first rule of the recipe that says stop gives the reason. Only for `plain` rules."""
-        return [self._of_token(*row) for row in zip(newest, lengths, prompt_lengths, strict=True)]
+        return [self.of_token(*row) for row in zip(newest, lengths, prompt_lengths, strict=True)]
 
-    def _of_token(self, token: int, length: int, prompt_length: int) -> str | None:
+    def of_token(self, token: int, length: int, prompt_length: int) -> str | None:
+        """The same of one row."""
         for reason, ending in self.endings:
             if isinstance(ending, AtTokens):
                 if token in ending.ids:

@@ -22,6 +22,7 @@ from ..hf_caches import (
     keeps_everything,
     only_recurrent,
 )
+from ..inference import plain_module
 from ..keeping.module import EvalMode
 from ..options import check_options, check_width, told_width
 from ..probing.prove import Proof, lied, proved
@@ -109,8 +110,10 @@ class HfModel:
         self.difference: float | None = None
         self.compared, self.evidence = 0, ""
         self.warnings: tuple[str, ...] = ()
+        # Proved with the cache: whoever does not want the proof gets the mode of transformers' own generate.
+        self.inference = options.get("verify", True) and not self.static and plain_module(model)
         if options.get("verify", True):
-            self._adopt(proved(self, f"{self.static}, {self.call.pick!r}, {self.width}"))
+            self._adopt(self._proof())
         if told == "full":
             self.compiled = Compiled(model, self._facts.device)
 
@@ -145,6 +148,15 @@ class HfModel:
             rewind="none" if not self.everything else "ragged" if gaps else "uniform",
             static=self.static,
         )
+
+    def _proof(self) -> Proof:
+        manner = f"{self.static}, {self.call.pick!r}, {self.width}"
+        if self.inference:
+            proof = proved(self, f"{manner}, inference")
+            if not proof.untried and proof.difference <= proof.allowed:
+                return proof
+            self.inference = False  # its forward may need what inference mode forbids
+        return proved(self, manner)
 
     def _adopt(self, proof: Proof) -> None:
         """Raises `ModelError` when cache and context disagree."""

@@ -13,6 +13,7 @@ from ..calling import name_of
 from ..compiling.compiled import room_for
 from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
 from ..hf_caches import counts_on_device, reorder_in_place, set_back
+from ..inference import mend, ordinary, untouched
 
 if TYPE_CHECKING:
     from .hf import HfModel
@@ -38,14 +39,22 @@ class HfSession:
         self._mask: Tensor | None = None
         self._each_step: dict[str, Any] = {}
         self._next = torch.zeros(batch_size, 1, dtype=torch.long, device=owner.facts.device)
+        called: Any = owner.model if model is None else model
+        inference = owner.inference and untouched(called)
         self._forward = Forward(
-            owner.model if model is None else model,
+            called,
             owner.call,
             owner.evaluation,
             owner.facts.device,
             owner.width,
             owner.compiled if model is None else None,
+            inference,
         )
+        self.in_inference_mode = inference
+        # Torch's own answer to whoever decodes in inference mode is left as it is.
+        self._mends = called if inference and not torch.is_inference_mode_enabled() else None
+        self._steady: dict[str, Any] | None = None  # what a step is given beside its token and place
+        self._bare = owner.call.pick is None and owner.width is None
         self._whole_mask: Tensor | None = None
         self._watched: tuple[int, ...] = ()
         self._hidden: Tensor | None = None
@@ -76,6 +85,30 @@ class HfSession:
         self._each_step = {name: v for name, v in model_inputs.items() if name.startswith("encoder_")}
         return self._logits(input_ids, positions, 1, model_inputs)[:, -1]
 
+    def step_last(self, tokens: Tensor) -> Tensor:
+        """(B, K) int64 -> (B, V). One token a row, nothing padded and nothing watched is most of decoding: what `step`
+        would work out anew is kept."""
+        if tokens.shape[1] > 1 or self._mask is not None or self._watched or not self._bare:
+            return self.step(tokens)[:, -1]
+        self._columns += 1
+        if self._columns > self._room:
+            check_context(self._columns, self._room, self._owner.model)
+        if self._steady is None:
+            self._steady = self._given(None, None, 1, self._each_step)
+        positions, self._next = self._next, self._next + 1
+        if "position_ids" in self._owner.call.accepts:
+            self._steady["position_ids"] = positions
+        output: Any = self._forward.run(tokens, self._steady)
+        cache = getattr(output, self._owner.cache_argument, self._cache)
+        if cache is not self._cache:
+            self._cache, self._steady = cache, None
+        logits: Any = getattr(output, "logits", None)
+        known = isinstance(logits, Tensor) and logits.ndim == 3 and logits.shape[:2] == tokens.shape
+        if not known or not logits.is_floating_point() or logits.device != tokens.device:
+            logits = self._found(output, tokens, 1)
+        logits = logits[:, -1]  # (B, 1, V) -> (B, V)
+        return logits if self._mends is None or torch.is_inference_mode_enabled() else ordinary(logits)
+
     def step(self, tokens: Tensor) -> Tensor:
         """(B, K) int64 -> (B, K, V)."""
         if tokens.shape[1] > 1 and self._owner.recurrent:
@@ -100,10 +133,12 @@ class HfSession:
     def select(self, rows: Tensor) -> None:
         """(B',) int64: reorder, repeat or drop rows."""
         rows = rows.to(self._next.device)
-        if self._owner.static and len(rows) == len(self._next):
-            reorder_in_place(self._cache, rows)
-        else:
-            self._cache.reorder_cache(rows)
+        self._steady = None
+        with self._forward.mode():
+            if self._owner.static and len(rows) == len(self._next):
+                reorder_in_place(self._cache, rows)
+            else:
+                self._cache.reorder_cache(rows)
         self._each_step = {
             name: value[rows] if isinstance(value, Tensor) and len(value) == len(self._next) else value
             for name, value in self._each_step.items()
@@ -141,8 +176,9 @@ class HfSession:
 
     def _crop(self, count: int) -> None:
         if count:
-            # Negative: the number to remove, in every version of transformers.
-            self._cache.crop(-count)
+            with self._forward.mode():
+                # Negative: the number to remove, in every version of transformers.
+                self._cache.crop(-count)
             self._columns -= count
 
     # -- in a graph -------------------------------------------------------------------------------------------
@@ -179,7 +215,9 @@ class HfSession:
             self._mask = self._whole_mask[:, : self._columns] if self._whole_mask is not None else None
 
     def close(self) -> None:
-        self._cache = None
+        self._cache = self._steady = None
+        if self._mends is not None:
+            mend(self._mends)
         self._forward.close()
 
     def _logits(self, ids: Tensor, positions: Tensor, columns: int, model_inputs: dict[str, Any]) -> Tensor:
@@ -197,6 +235,20 @@ class HfSession:
         model_inputs: dict[str, Any],
     ) -> Tensor:
         """The model's own call."""
+        inputs = self._given(mask, positions, columns, model_inputs)
+        if self._watched:
+            inputs["output_hidden_states"] = True
+        output: Any = self._forward.run(ids, inputs)
+        if self._watched:
+            self._hidden = torch.stack([output.hidden_states[layer] for layer in self._watched])
+        self._cache, self._steady = getattr(output, self._owner.cache_argument, self._cache), None
+        logits = self._found(output, ids, columns)
+        return logits.clone() if logits.is_inference() and self._mends is not None else logits
+
+    def _given(
+        self, mask: Tensor | None, positions: Tensor | None, columns: int, model_inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What the model is called with beside the ids."""
         accepts, argument = self._owner.call.accepts, self._owner.cache_argument
         inputs: dict[str, Any] = {argument: self._cache, "use_cache": True, "return_dict": True}
         offered = {"attention_mask": mask, "position_ids": positions, "logits_to_keep": columns}
@@ -204,12 +256,10 @@ class HfSession:
             {name: value for name, value in offered.items() if name in accepts and value is not None}
         )
         inputs.update(model_inputs)
-        if self._watched:
-            inputs["output_hidden_states"] = True
-        output: Any = self._forward.run(ids, inputs)
-        if self._watched:
-            self._hidden = torch.stack([output.hidden_states[layer] for layer in self._watched])
-        self._cache = getattr(output, argument, self._cache)
+        return inputs
+
+    def _found(self, output: Any, ids: Tensor, columns: int) -> Tensor:
+        """(B, columns, V), in an answer to ids (B, K)."""
         logits = self._forward.found_in(output, ids.shape[0], ids.shape[1])
         # A view would keep the logits of the whole prompt alive.
         return logits[:, -columns:].clone() if logits.shape[1] > columns else logits

@@ -59,3 +59,31 @@ def test_a_step_draws_transformers_tokens(rows: int, by_row: bool) -> None:
         step.observe(expected.unsqueeze(1))
         steps.fill_(place + 1)
         text = torch.cat((text, expected.unsqueeze(1)), dim=1)
+
+
+@gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("by_row", [False, True])
+def test_a_step_that_is_halted_leaves_history_and_random_numbers(by_row: bool) -> None:
+    from decodery_triton.step import SamplingStep
+
+    rows, vocab, device = 3, 1_000, torch.device("cuda")
+    logits = torch.randn(rows, vocab, device=device) * 3
+    counted = torch.zeros(rows, dtype=torch.int64, device=device)
+    rng: Any = RowRng(torch.arange(rows, device=device), counted.clone(), counted) if by_row else None
+    halted = torch.ones(1, dtype=torch.bool, device=device)
+    step = SamplingStep(CHAIN, rows, vocab, device, penalty=1.1, row_rng=rng, halted=halted)
+    kept = [part for part in (step.seen, step.clock, counted) if part is not None]
+    before = [part.clone() for part in kept]
+    step(logits)
+    # The offset of the step itself is written all the same; nothing reads it.
+    now = [part.clone() for part in kept]
+    if step.clock is not None:
+        assert now[1][:2].tolist() == before[1][:2].tolist()
+        now[1], before[1] = now[1][:2], before[1][:2]
+    assert all(torch.equal(a, b) for a, b in zip(now, before, strict=True))
+    halted.zero_()
+    step(logits)
+    assert int(step.seen.ne(0).sum()) > 0
+    assert step.clock is None or step.clock[1] > before[1][1]
+    assert not by_row or counted.tolist() == [1] * rows

@@ -75,12 +75,16 @@ class SamplingStep:
 
     def observe(self, ids: Tensor) -> None:
         """(B, T) int64: tokens of the history, the prompt first; negative ones are none."""
+        if ids.shape[1] == 1:  # a token that was decided by others, in the middle of a run
+            word, bit = ids.clamp(min=0) // 32, torch.where(ids < 0, 0, _as_int32(1 << ids % 32))
+            self.seen.scatter_(1, word, self.seen.gather(1, word) | bit)
+            return
         words = torch.zeros(self.seen.shape[0], 32 * self.seen.shape[1], dtype=torch.bool, device=ids.device)
         words.scatter_(1, ids.clamp(min=0), True)
         words[:, 0] = (ids == 0).any(1)
         bits = 1 << torch.arange(32, device=ids.device)
         packed = (words.view(*self.seen.shape, 32) * bits).sum(-1)  # (B, 32 W) -> (B, W, 32) -> (B, W)
-        self.seen |= torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32)
+        self.seen |= _as_int32(packed)
 
     def read_generator(self) -> None:
         """Begin where torch's generator stands."""
@@ -100,3 +104,8 @@ class SamplingStep:
         if self.clock is not None:
             seed, offset = self._began
             stream.put(self._generator, seed, offset + calls * self._advance)
+
+
+def _as_int32(bits: Tensor) -> Tensor:
+    """int64 of 32 bits -> int32 of the same bits."""
+    return torch.where(bits >= 2**31, bits - 2**32, bits).to(torch.int32)

@@ -24,9 +24,10 @@ class Body:
     `pieces.resumed` on, with what the host made of the scores in `inbox`. `sampling`, if there is one, does the
     processors from `pieces.drawn` on with the draw.
 
-    A row whose scores are bad, or of which `sampling` is unsure, gets no token, and all further steps stand still:
-    they leave history, random numbers and flags as they are until `go_on`. So do steps after the last row's end, which
-    is known here where `ends` is. A host may therefore launch a step before it has read the one before.
+    A row whose scores are bad, or of which `sampling` is unsure, gets no token, and all further steps stand still: they
+    leave history, random numbers and flags as they are until `halted` is taken from them. So do steps behind the last
+    row's end, which is known here where `ends` is. A host may therefore launch a step before it has read the one
+    before.
     `decide`: what `sampling` was unsure of, once more by all processors. Rows do not look at each other, so that it
     does not matter that the others have got their token.
 
@@ -123,11 +124,6 @@ class Body:
         """`newest` is what the last step that did not stand still was fed."""
         last = (self._history.lengths - self.written.long() - 1).unsqueeze(1)  # (R,) -> (R, 1)
         self.newest.copy_(self._history.tokens.gather(1, last))
-
-    def go_on(self, growing: Tensor) -> None:
-        """(R,) bool: the rows that are not finished."""
-        self.growing.copy_(growing)
-        self.halted.zero_()
 
     def view(self) -> View:
         """The whole buffer: held steps are told the lengths, and take ids wider than the longest row."""

@@ -146,8 +146,10 @@ class GraphedSteps:
         run._scores.set(as_scores(body.scores) if self._shown else None)
         before = list(run.reasons)
         run._follow(told.drawn, True, told.tokens)
-        if halted or (self._ends is None and run.reasons != before):
-            body.go_on(rows.mask_of(rows.unfinished))
+        if any(told.bad) or (self._ends is None and run.reasons != before):
+            body.growing.copy_(rows.mask_of(rows.unfinished))
+        if halted:
+            body.halted.zero_()
 
     def _settled(self, told: Landed) -> Landed:
         """What becomes of rows that are bad, or that the sampler was unsure of. Nothing has moved since their step."""

@@ -204,8 +204,9 @@ class HfSession:
 
     def untick(self, count: int) -> None:
         """The cache counts its columns in device memory, too."""
-        self._next.sub_(count)
-        set_back(self._cache, count)
+        with self._forward.mode():
+            self._next.sub_(count)
+            set_back(self._cache, count)
 
     def ticked(self, tokens: Tensor) -> None:
         """(B, K) int64."""

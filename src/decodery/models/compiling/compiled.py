@@ -64,10 +64,14 @@ def as_compiled_for(ids: Tensor) -> Tensor:
 
 def _options(device: torch.device) -> dict[str, Any] | None:
     """Inductor's, for this model alone."""
-    if device.type != "cpu":
+    if device.type not in ("cpu", "cuda"):
         return None
     try:
         # Late: inductor takes seconds to import.
+        if device.type == "cuda":
+            from .rewriting_on_cuda import OneRowProducts  # noqa: PLC0415
+
+            return {"post_grad_custom_post_pass": OneRowProducts()}
         from .rewriting import SumsForOneToken  # noqa: PLC0415
     except ImportError:  # torch before 2.6 has no such passes
         return None

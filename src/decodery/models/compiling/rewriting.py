@@ -17,6 +17,8 @@ from torch import Tensor
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
+from .passing import call, put_in_place_of, value_of
+
 ROWS = 4
 """Rows up to which a product is rewritten: of more the sums cost more than the reading."""
 
@@ -42,26 +44,26 @@ def _mm(graph: Graph, node: Node) -> None:
     """mm(x (M, K), w (K, N)) -> (M, N)."""
     x, weight = node.args[:2]
     if _few_rows(x, weight):
-        _replace(graph, node, _product(graph, x, weight))
+        put_in_place_of(graph, node, _product(graph, x, weight))
 
 
 def _addmm(graph: Graph, node: Node) -> None:
     """addmm(bias, x (M, K), w (K, N)) -> (M, N)."""
     bias, x, weight = node.args[:3]
     if not node.kwargs and _few_rows(x, weight):
-        _replace(graph, node, _call(graph, aten.add.Tensor, _product(graph, x, weight), bias))
+        put_in_place_of(graph, node, call(graph, aten.add.Tensor, _product(graph, x, weight), bias))
 
 
 def _product(graph: Graph, x: Any, weight: Any) -> Node:
     rows = _in_memory(graph, x)
-    columns = _call(graph, aten.permute.default, weight, [1, 0])  # (K, N) -> (N, K)
-    if _value(x).shape[0] == 1:
-        sums = _call(graph, aten.sum.dim_IntList, _call(graph, aten.mul.Tensor, columns, rows), [1])
-        return _call(graph, aten.unsqueeze.default, sums, 0)  # (N,) -> (1, N)
+    columns = call(graph, aten.permute.default, weight, [1, 0])  # (K, N) -> (N, K)
+    if value_of(x).shape[0] == 1:
+        sums = call(graph, aten.sum.dim_IntList, call(graph, aten.mul.Tensor, columns, rows), [1])
+        return call(graph, aten.unsqueeze.default, sums, 0)  # (N,) -> (1, N)
     # Each column of the weights is read once, for all rows.
-    columns = _call(graph, aten.unsqueeze.default, columns, 1)  # (N, K) -> (N, 1, K)
-    sums = _call(graph, aten.sum.dim_IntList, _call(graph, aten.mul.Tensor, columns, rows), [2])
-    return _call(graph, aten.permute.default, sums, [1, 0])  # (N, M) -> (M, N)
+    columns = call(graph, aten.unsqueeze.default, columns, 1)  # (N, K) -> (N, 1, K)
+    sums = call(graph, aten.sum.dim_IntList, call(graph, aten.mul.Tensor, columns, rows), [2])
+    return call(graph, aten.permute.default, sums, [1, 0])  # (N, M) -> (M, N)
 
 
 def _attention(graph: Graph, node: Node) -> None:
@@ -76,40 +78,40 @@ def _attention(graph: Graph, node: Node) -> None:
         or not _one_query(q, k, v)
     ):
         return
-    scale = further.get("scale") or 1 / math.sqrt(_value(q).shape[-1])
-    q = _in_memory(graph, _call(graph, aten.mul.Tensor, q, scale))
-    scores = _call(graph, aten.sum.dim_IntList, _call(graph, aten.mul.Tensor, k, q), [3])  # -> (B, H, S)
+    scale = further.get("scale") or 1 / math.sqrt(value_of(q).shape[-1])
+    q = _in_memory(graph, call(graph, aten.mul.Tensor, q, scale))
+    scores = call(graph, aten.sum.dim_IntList, call(graph, aten.mul.Tensor, k, q), [3])  # -> (B, H, S)
     mask = further.get("attn_mask")
     if mask is not None:
-        scores = _call(graph, aten.add.Tensor, scores, _call(graph, aten.squeeze.dim, mask, -2))
+        scores = call(graph, aten.add.Tensor, scores, call(graph, aten.squeeze.dim, mask, -2))
     weights = _in_memory(graph, _softmax(graph, _in_memory(graph, scores)))
-    weights = _call(graph, aten.unsqueeze.default, weights, 3)  # (B, H, S) -> (B, H, S, 1)
-    mixed = _call(graph, aten.sum.dim_IntList, _call(graph, aten.mul.Tensor, v, weights), [2])  # -> (B, H, D)
-    mixed = _call(graph, aten.unsqueeze.default, mixed, 2)  # (B, H, D) -> (B, H, 1, D)
+    weights = call(graph, aten.unsqueeze.default, weights, 3)  # (B, H, S) -> (B, H, S, 1)
+    mixed = call(graph, aten.sum.dim_IntList, call(graph, aten.mul.Tensor, v, weights), [2])  # -> (B, H, D)
+    mixed = call(graph, aten.unsqueeze.default, mixed, 2)  # (B, H, D) -> (B, H, 1, D)
     for user in list(node.users):
-        _replace(graph, user, mixed)  # the sums for a backward pass, which nobody uses, are among them
+        put_in_place_of(graph, user, mixed)  # the sums for a backward pass, which nobody uses, are among them
     graph.erase_node(node)
 
 
 def _softmax(graph: Graph, scores: Node) -> Node:
     """(B, H, S) -> (B, H, S); zeros where all are banned, as torch's attention has it."""
-    most = _call(graph, aten.amax.default, scores, [-1], True)
-    most = _call(graph, aten.clamp_min.default, most, torch.finfo(torch.float32).min)
-    powers = _call(graph, aten.exp.default, _call(graph, aten.sub.Tensor, scores, most))
-    total = _call(graph, aten.sum.dim_IntList, powers, [-1], True)
-    total = _call(graph, aten.clamp_min.default, total, torch.finfo(torch.float32).tiny)
-    return _call(graph, aten.div.Tensor, powers, total)
+    most = call(graph, aten.amax.default, scores, [-1], True)
+    most = call(graph, aten.clamp_min.default, most, torch.finfo(torch.float32).min)
+    powers = call(graph, aten.exp.default, call(graph, aten.sub.Tensor, scores, most))
+    total = call(graph, aten.sum.dim_IntList, powers, [-1], True)
+    total = call(graph, aten.clamp_min.default, total, torch.finfo(torch.float32).tiny)
+    return call(graph, aten.div.Tensor, powers, total)
 
 
 def _few_rows(x: Any, weight: Any) -> bool:
-    a, b = _value(x), _value(weight)
+    a, b = value_of(x), value_of(weight)
     rows = a.shape[0]
     # Of weights (K, N) with N innermost a library reads whole rows, and is fast.
     return _plain(a, b) and isinstance(rows, int) and rows <= ROWS and b.stride(0) == 1
 
 
 def _one_query(q: Any, k: Any, v: Any) -> bool:
-    a, b, c = _value(q), _value(k), _value(v)
+    a, b, c = value_of(q), value_of(k), value_of(v)
     return _plain(a, b, c) and a.shape[2] == 1 and a.shape[:2] == b.shape[:2] and b.shape == c.shape
 
 
@@ -119,26 +121,9 @@ def _plain(*values: Tensor) -> bool:
 
 def _in_memory(graph: Graph, node: Node) -> Node:
     """Computed once. Inductor would compute it again for each sum that reads it."""
-    copy = _call(graph, aten.clone.default, node, memory_format=torch.contiguous_format)
-    value = _value(copy)
-    return _call(graph, aten.as_strided.default, copy, list(value.shape), list(value.stride()))
-
-
-def _call(graph: Graph, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Node:
-    node = graph.call_function(target, args, kwargs)
-    given = [_value(arg) if isinstance(arg, Node) else arg for arg in args]
-    node.meta["val"] = target(*given, **kwargs)
-    return node
-
-
-def _replace(graph: Graph, node: Node, by: Node) -> None:
-    node.replace_all_uses_with(by)
-    graph.erase_node(node)
-
-
-def _value(node: Any) -> Tensor:
-    value: Tensor = node.meta["val"]
-    return value
+    copy = call(graph, aten.clone.default, node, memory_format=torch.contiguous_format)
+    value = value_of(copy)
+    return call(graph, aten.as_strided.default, copy, list(value.shape), list(value.stride()))
 
 
 REWRITTEN: dict[object, Callable[[Graph, Node], None]] = {

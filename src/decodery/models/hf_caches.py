@@ -48,6 +48,8 @@ def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
     sliding = cache.is_sliding
     windows = any(sliding) if isinstance(sliding, list) else bool(sliding)
-    # Before 5 a cache does not say, and its static layers have no way to.
     cut = getattr(cache, "is_croppable", None)
-    return not windows and bool(all(hasattr(layer, "crop") for layer in cache.layers) if cut is None else cut)
+    if cut is None:  # before 5, where static layers have no way to
+        own = getattr(cache, "self_attention_cache", cache)
+        cut = all(hasattr(layer, "crop") for layer in own.layers)
+    return not windows and bool(cut)

@@ -126,10 +126,11 @@ def test_the_model_is_called_with_what_generate_gives_it(model: Any, padded: boo
         calls.append({key: kwargs[key] for key in keys if kwargs.get(key) is not None})
 
     ids, mask = prompts(padded)
+    decodable, _ = connected(model)  # which tries the model, the first time
     hook = model.register_forward_pre_hook(record, with_kwargs=True)
     new, _ = generated(model, ids, mask)
     theirs, calls = calls, []
-    session = connected(model)[0].open(3, None)
+    session = decodable.open(3, None)
     session.prefill(ids, mask)
     for t in range(NEW - 1):
         session.step(new[:, t : t + 1])
@@ -400,10 +401,7 @@ def test_a_model_whose_state_is_no_cache_argument_is_driven_without_it(name: str
 def test_a_cache_that_does_not_say_whether_it_can_be_cut_is_asked_layer_by_layer() -> None:
     """Before 5 caches do not say, and a static layer has no way to take a token back."""
 
-    def holds(**layer: object) -> bool:
-        made = SimpleNamespace(is_sliding=[False], layers=[SimpleNamespace(), SimpleNamespace(**layer)])
-        made.layers[0].crop = None
-        return keeps_everything(made)
-
-    assert holds(crop=None)
-    assert not holds()
+    for layer, held in ((SimpleNamespace(crop=None), True), (SimpleNamespace(), False)):
+        cache = SimpleNamespace(is_sliding=[False], layers=[SimpleNamespace(crop=None), layer])
+        assert keeps_everything(cache) == held
+        assert keeps_everything(SimpleNamespace(is_sliding=[False], self_attention_cache=cache)) == held

@@ -59,11 +59,11 @@ def only_recurrent(cache: Any) -> bool:
 
 def keeps_everything(cache: Any) -> bool:
     """All layers hold every token, so that the newest can be cut off: no window, no recurrent state."""
-    # Before 5 a cache does not say, and its static layers have no way to.
     cut = getattr(cache, "is_croppable", None)
-    return keeps_places(cache) and bool(
-        all(hasattr(layer, "crop") for layer in cache.layers) if cut is None else cut
-    )
+    if cut is None:  # before 5 a cache does not say; of an encoder-decoder's two the decoder's own grows
+        own = getattr(cache, "self_attention_cache", cache)
+        cut = all(hasattr(layer, "crop") for layer in own.layers)
+    return keeps_places(cache) and bool(cut)
 
 
 def keeps_places(cache: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -67,8 +68,8 @@ def _together(graph: Graph, products: list[tuple[Node, Node]]) -> None:
         row = products[0][0].args[0]
         weights = [weights for _, weights in products]
         whole = call(graph, torch.ops.decodery.one_row_products.default, row, weights)
-        begin = 0
-        for node, weight in products:
-            end = begin + len(value_of(weight))
-            put_in_place_of(graph, node, call(graph, aten.slice.Tensor, whole, 1, begin, end))
-            begin = end
+        ends = list(accumulate(len(value_of(weight)) for weight in weights))
+        begins = [0, *ends[:-1]]
+        parts = [call(graph, aten.slice.Tensor, whole, 1, *span) for span in zip(begins, ends, strict=True)]
+    for (node, _), part in zip(products, parts, strict=True):
+        put_in_place_of(graph, node, part)

@@ -13,6 +13,7 @@ from decodery import Pipeline
 from decodery.contracts.lowering import Map, Truncation
 from decodery.engine.plan.fused import Fused
 from decodery.engine.plan.one_row import OneRow
+from decodery.engine.rng import TorchRng
 from decodery.kernels import alone, identical
 from decodery.kernels.backends import argmax
 from decodery.kernels.torch_backend import TorchBackend
@@ -99,9 +100,11 @@ def test_a_rows_uniforms_are_those_behind_its_exponentials() -> None:
     )
 
 
-def edited(kind: str, best: list[int]) -> Pipeline:
-    """Edits that touch the row's best tokens."""
+def edited(kind: str, best: list[int], worst: list[int] | None = None) -> Pipeline:
+    """Edits that touch the row's best tokens, or raise its worst among them."""
     pipe = Pipeline()
+    if kind == "from below":
+        return pipe.add("sequence_bias", [[[t], 20.0 + i / 7] for i, t in enumerate(worst or ())])
     if kind == "penalty":
         return pipe.add("repetition_penalty", 1.3)
     if kind == "reward":
@@ -119,7 +122,18 @@ def edited(kind: str, best: list[int]) -> Pipeline:
     return pipe.add("sequence_bias", [[[t], (sign or (-1) ** i) * (0.1 + i / 5)] for i, t in enumerate(best)])
 
 
-KINDS = ["penalty", "reward", "suppress", "ends", "ngrams", "several", "biases up", "biases down", "biases"]
+KINDS = [
+    "penalty",
+    "reward",
+    "suppress",
+    "ends",
+    "ngrams",
+    "several",
+    "biases up",
+    "biases down",
+    "biases",
+    "from below",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,7 +150,7 @@ def test_edits_of_a_row_alone_are_the_steps_own(
         ids = torch.cat(
             (torch.tensor([best])[:, picked[0]], torch.randint(0, 400, (1, 20), generator=chance)), 1
         )
-        pipe = edited(kind, best)
+        pipe = edited(kind, best, row[0].topk(5, largest=False).indices.tolist())
         if draw != "greedy":
             pipe = pipe.add("temperature", 0.7).add("top_k", 30).add("top_p", 0.9)
             pipe = pipe.with_strategy("sample", seed=seed).compat("hf" if draw == "hf" else None)
@@ -180,3 +194,23 @@ def test_a_row_that_nothing_can_be_drawn_from_is_left_to_the_steps() -> None:
     nothing = torch.full((1, 4096), -torch.inf)
     assert one._survivors(None, nothing, 64) is None  # type: ignore[arg-type]
     assert OneRow((), (), greedy=True).best(None, nothing) is None  # type: ignore[arg-type]
+
+
+def test_a_doubtful_draw_leaves_the_generator_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    row, generator = rows("plain", 3), torch.Generator().manual_seed(8)
+    before = generator.get_state()
+    one, rng = OneRow((), CHAINS[0], greedy=False), TorchRng(1, torch.device("cpu"), generator)
+    with monkeypatch.context() as patch:
+        patch.setattr(alone, "race", lambda found, uniforms: None)
+        assert one.drawn(None, row, 64, rng) is None  # type: ignore[arg-type]
+    assert torch.equal(generator.get_state(), before)
+    assert one.drawn(None, row, 64, rng) is not None  # type: ignore[arg-type]
+    assert not torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("mass", 0.5), ("mass", 0.8), ("ratio", 0.6), ("ratio", 0.4)])
+def test_a_cut_that_rounding_could_move_is_left_to_the_steps(kind: Any, value: float) -> None:
+    probs = (0.5, 0.3, 0.2)
+    for slack, decided in ((0.0, False), (1e-7, False), (-1e-7, False), (1e-3, True), (-1e-3, True)):
+        found = alone.Few([math.log(p) for p in probs], [4, 5, 6], -math.inf)
+        assert alone.cut(found, Truncation(kind, value + slack)) is decided

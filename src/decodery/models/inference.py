@@ -6,8 +6,6 @@ tensors, and what a forward left on the module is replaced.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as registry
@@ -44,22 +42,30 @@ def ordinary(made: Tensor) -> Tensor:
 
 
 def mend(module: nn.Module) -> None:
-    """What a forward kept on the module becomes ordinary: buffers of a rotary embedding that grew, tables of masks."""
+    """What a forward kept on the module becomes ordinary: buffers of a rotary embedding that grew, tables of masks. In
+    the attributes themselves, and in dicts and lists among them."""
+    for part in module.modules():
+        for value in part.__dict__.values():
+            kind = type(value)
+            if kind is Tensor:
+                made = value.is_inference()
+            elif kind is dict or kind is list:
+                made = bool(value) and any(map(_made, value.values() if kind is dict else value))
+            else:
+                continue
+            if made:
+                _mend(part)
+                break
+
+
+def _mend(part: nn.Module) -> None:
     with torch.inference_mode(False):
-        for part in module.modules():
-            _mend(part.__dict__)
-            for value in list(part.__dict__.values()):
-                if isinstance(value, dict):
-                    _mend(value)
-                elif isinstance(value, list):
-                    value[:] = [_mended(each) for each in value]
+        for held in (part.__dict__, *part.__dict__.values()):
+            if isinstance(held, dict):
+                held.update({name: value.clone() for name, value in held.items() if _made(value)})
+            elif isinstance(held, list):
+                held[:] = [value.clone() if _made(value) else value for value in held]
 
 
-def _mend(held: dict[Any, Any]) -> None:
-    for name, value in list(held.items()):
-        if isinstance(value, Tensor) and value.is_inference():
-            held[name] = value.clone()
-
-
-def _mended(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) and value.is_inference() else value
+def _made(value: object) -> bool:
+    return type(value) is Tensor and value.is_inference()

@@ -50,7 +50,7 @@ class OneRow:
         if len(self._edits) == 1 and isinstance(self._edits[0], BoundEdit):
             known = self._edits[0].known(view)
             if known is None or not known.lowers:
-                return _best_of_edited(self._edits[0], view, scores, token, value)
+                return _best_of_edited(self._edits[0], known, view, scores, token, value)
             return None if token in known.tokens else token
         for part in self._edits:
             known = part.known(view) if isinstance(part, BoundEdit) else None
@@ -97,7 +97,9 @@ class OneRow:
         return found
 
 
-def _best_of_edited(part: BoundEdit, view: View, scores: Tensor, token: int, value: float) -> int | None:
+def _best_of_edited(
+    part: BoundEdit, known: alone.Known | None, view: View, scores: Tensor, token: int, value: float
+) -> int | None:
     """The best token after an edit that may raise: `token` is the best before it, of this `value`."""
     ids, values = part.touched(view)
     if not ids.shape[1]:
@@ -108,4 +110,5 @@ def _best_of_edited(part: BoundEdit, view: View, scores: Tensor, token: int, val
     top = float(new.amax())
     if top > value and isfinite(top):
         return int(ids[new == top].amin())
-    return token if top < value and not bool((ids == token).any()) else None
+    touched = bool((ids == token).any()) if known is None else token in known.tokens
+    return token if top < value and not touched else None

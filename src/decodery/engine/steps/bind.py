@@ -87,13 +87,15 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
             f"step {name!r} cannot be built: {type(error).__name__}: {error}",
             remedy="its parameters, or the step itself, are at fault",
         ) from error
-    _check_call(spec, name, instances[0], ragged="ragged" in spec.traits)
+    trusted = step.qualified == spec.name
+    if not trusted:  # those in the box are called in our tests
+        _check_call(spec, name, instances[0], ragged="ragged" in spec.traits)
     reason = spec.finish_reason or spec.name
     return kind(
         name,
         spec.role,
         instances,
-        trusted=step.qualified == spec.name,
+        trusted=trusted,
         stateless="stateless" in spec.traits,
         ids_only="ids_only" in spec.traits,
         traits=spec.traits,

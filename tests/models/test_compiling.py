@@ -144,6 +144,8 @@ def test_a_compiled_layer_calls_no_library_for_its_products(rows: int) -> None:
         torch.testing.assert_close(found, layer(other), atol=1e-5, rtol=1e-5)
     assert "cpp_fused" in code[0]
     assert "mm(" not in code[0]
-    layer[0].weight.data.mul_(2)  # weights are read in each call, not kept
+    # Weights are read in each call, not kept.
+    layer[0].weight.data.mul_(2)
+    layer[2].weight = nn.Parameter(normal(64, 96, seed=5))
     with torch.no_grad():
         torch.testing.assert_close(compiled(other), layer(other), atol=1e-5, rtol=1e-5)

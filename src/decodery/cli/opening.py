@@ -54,7 +54,7 @@ def open_decoder(
 
         check_device(named.device)
         models = {role: load_model(other, host)[0] for role, other in roles.items()}
-        return Decoder(
+        decoder = Decoder(
             loaded,
             recipe,
             tokenizer=tokenizer,
@@ -65,6 +65,9 @@ def open_decoder(
             compile=cast("Compile", named.compile),
             host=host,
         )
+    if named.compile == "full":
+        console.say("the forward is compiled before the second token, which can take a minute the first time")
+    return decoder
 
 
 def as_roles(texts: Sequence[str]) -> dict[str, str]:

@@ -66,6 +66,8 @@ def detect(
         for argument in text:
             if _LIKE_A_FILE.match(argument) and not _is(Path.is_file, argument):
                 console.say(f"there is no file {argument!r}: it is taken for a text")
+            elif argument.strip() and os.sep not in argument and _is(Path.is_dir, argument):
+                console.say(f"{argument!r} is taken for a text, and not for the folder of that name")
         names, texts = _texts(text, text_file, lines)
         from .models import check_device  # noqa: PLC0415 (lazy: start-up)
 

@@ -57,7 +57,7 @@ def generate(
         host = Host()
         name = refuse_no_model(host) if model is None else model
         # The recipe before the model: its mistakes are told in a moment, the model takes its time.
-        checked = Recipe.load(recipe or "greedy", overrides=override, host=host)
+        checked = Recipe.load("greedy" if recipe is None else recipe, overrides=override, host=host)
         prompts = _prompts(console, prompt, prompt_file, lines=lines, ids=ids)
         beside = as_role_prompts(role_prompts)
         decoder = open_decoder(

@@ -130,6 +130,10 @@ def _registered(name: str, host: Host, folder: str | None = "") -> Found:
         files = (name, *(name + suffix for suffix in _SUFFIXES)) if folder is not None else ()
         meant = next((file for file in files if os.path.isfile(os.path.join(folder or "", file))), None)
         remedy = f"write ./{meant} for the file of that name" if meant else error.remedy
+        if name and not meant and folder is not None and os.path.isdir(os.path.join(folder, name)):
+            remedy = (
+                f"there is a folder of that name; name a file in it, like {os.path.join(name, 'chat.yaml')}"
+            )
         raise NotFound(error.message, remedy=remedy) from None
     package, _, inside = spec.path.partition(":")
     try:

@@ -160,6 +160,14 @@ def test_a_folder_is_no_text(run, recipe, tmp_path):
     assert f"{str(tmp_path)!r} is a folder" in outcome.err
 
 
+def test_a_word_that_is_a_folder_too_is_told_to_be_a_text(run, recipe, tmp_path, monkeypatch):
+    (tmp_path / "texts").mkdir()
+    monkeypatch.chdir(tmp_path)
+    outcome = run("detect", "texts", "-m", "demo", "-r", recipe("watermark"))
+    assert outcome.code == 3
+    assert "'texts' is taken for a text, and not for the folder of that name" in outcome.err
+
+
 def test_a_mistyped_file_is_not_silently_a_text(run, recipe):
     outcome = run("detect", "stroy.txt", "-m", "demo", "-r", recipe("watermark"))
     assert outcome.code == 3

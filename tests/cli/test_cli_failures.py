@@ -53,7 +53,7 @@ NASTY = [
     ((*G, "conftest.py"), 1, "'conftest.py' is no directory"),
     ((*G, "."), 1, "without config.json"),
     ((*G, "tiny_models:load", "--tokenizer", "nowhere"), 1, "'nowhere': no such file or directory"),
-    ((*G, "tiny_models:load", "--tokenizer", "conftest.py"), 1, "cannot be loaded"),
+    ((*G, "tiny_models:load", "--tokenizer", "conftest.py"), 1, "is no tokenizer.json"),
     ((*G, "tiny_models:load", "--tokenizer", "tiny_models:instance"), 1, "Successor is no tokenizer"),
     ((*G, "tiny_models:load", "--adapter", "nope"), 1, "unknown adapter 'nope'"),
     ((*G, "tiny_models:load", "--device", "warp"), 1, "warp"),
@@ -70,6 +70,8 @@ NASTY = [
     (("generate", "-p", "-", "--lines", "-m", "tiny_models:load"), 1, "every line is blank"),
     # recipes: 1
     ((*G, "tiny_models:load", "-r", "nowhere.yaml"), 1, "nowhere.yaml"),
+    ((*G, "tiny_models:load", "-r", ""), 1, "unknown recipe ''"),  # an empty variable of the shell's
+    (("chat", "-m", "tiny_models:load", "-r", ""), 1, "unknown recipe ''"),
     ((*G, "tiny_models:load", "-r", "chatt"), 1, "did you mean 'chat'?"),
     ((*G, "tiny_models:load", "-r", "nasty.yaml"), 1, "did you mean 'top_p'?"),
     ((*G, "tiny_models:load", "-r", "./nasty.bin"), 1, "UTF-8"),

@@ -42,6 +42,16 @@ def test_prompts_come_from_arguments_files_and_stdin_in_that_order(run, tmp_path
     assert [(row["prompt"], row["text"]) for row in rows] == [("a", "b"), ("x", "y"), ("m", "n")]
 
 
+def test_an_argument_that_names_a_file_is_told_to_be_a_text(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "abc").write_text("x")
+    outcome = run("generate", "abc", "-m", LOAD, "--max-new-tokens", 1)
+    assert (outcome.code, outcome.out) == (0, "d\n")
+    assert "'abc' is taken for a text: -p abc reads the file" in outcome.err
+    assert "taken for a text" not in run("generate", "ab", "-m", LOAD, "--max-new-tokens", 1).err
+    assert "-p - reads stdin" in run("generate", "-", "-m", "demo", "--max-new-tokens", 1).err
+
+
 def test_a_files_final_newline_is_no_part_of_the_prompt_but_others_are(run, tmp_path):
     file = tmp_path / "prompt"
     file.write_bytes(b"ab\r\n")

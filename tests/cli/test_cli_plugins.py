@@ -101,6 +101,7 @@ def test_show_suggests_a_name(run):
     assert (outcome.code, outcome.out) == (1, "")
     assert "'temperatur'" in outcome.err
     assert "did you mean 'temperature'?" in outcome.err
+    assert "'mix' does that" in run("plugins", "show", "cfg").err
 
 
 def test_show_of_a_broken_plugin_says_so_and_fails(shell, install):

@@ -28,6 +28,29 @@ def test_a_role_that_is_missing_or_misspelt_is_told(run: Any) -> None:
     assert "write ROLE=MODEL" in wrong.err
 
 
+def test_a_model_that_nobody_opens_is_told(run: Any) -> None:
+    asked = ("generate", "ab", *MODEL, "--role", "draft=tiny_models:flat", "--max-new-tokens", "2")
+    assert "strategy 'greedy' opens no other model: --role is of no use to it" in run(*asked).err
+    assert "no use" not in run(*asked, "-o", "strategy=assisted").err
+
+
+def test_a_copy_of_a_model_with_one_cache_is_asked_for_by_its_role(run: Any) -> None:
+    asked = (
+        "generate",
+        "It was",
+        "-m",
+        "demo",
+        "-o",
+        "strategy={mix: {formula: cfg}}",
+        "--max-new-tokens",
+        "3",
+    )
+    alone = run(*asked)
+    assert (alone.code, alone.out) == (1, "")
+    assert "--role negative=MODEL" in alone.err
+    assert run(*asked, "--role", "negative=demo").code == 0
+
+
 def test_a_strategy_that_ranks_gives_as_many_rows_as_its_recipe_says(run: Any) -> None:
     done = run(
         *("generate", "ab", *MODEL, "-o", "strategy={beam: {num_beams: 3, num_return_sequences: 2}}"),

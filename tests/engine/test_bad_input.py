@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers.generation.logits_process import PrefixConstrainedLogitsProcessor
 
-from decodery import Decoder, DecoderyError, Pipeline
+from decodery import Decoder, DecoderyError, Pipeline, Recipe
 from decodery.contracts.errors import BadRow, PluginError
 from decodery.testing import TableModel
 
@@ -51,7 +51,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "bind of three dimensions": (lambda: Pipeline().bind(X[None]), r"\(1, 2, 2\)"),
     "eos": (lambda: decoder(eos_token_id="a"), "token id 'a'"),
     "eos outside": (lambda: decoder(eos_token_id=VOCAB), f"eos_token_id = {VOCAB} is outside"),
-    "pad outside": (lambda: decoder(pad_token_id=-1), "pad_token_id = -1 is outside"),
+    "pad outside": (lambda: decoder(pad_token_id=VOCAB), f"pad_token_id = {VOCAB} is outside"),
+    "pad below": (lambda: decoder(pad_token_id=-1), "pad_token_id is -1"),
+    "two pads": (lambda: decoder(pad_token_id=[1, 2]), r"pad_token_id is \[1, 2\]"),  # type: ignore[arg-type]
+    "no adapter": (lambda: decoder(adapter=None), "adapter = None"),
+    "a value twice": (lambda: Pipeline().add("top_p", 0.5, p=0.4), "'top_p' is given 0.5 and p=0.4"),
+    "a value and its alias": (lambda: Pipeline().add("top_p", 0.5, top_p=0.4), "the same parameter"),
+    "a place that is not there": (lambda: Pipeline().add("top_p", 0.5, at=7), "at = 7"),
+    "no place": (lambda: Pipeline().add("top_p", 0.5, at="end"), "at = 'end'"),  # type: ignore[arg-type]
+    "recipe of a number": (lambda: Recipe.load(5), "not by a int"),  # type: ignore[arg-type]
     "device": (lambda: decoder(device="xpuu"), "device 'xpuu'"),
     "recipe": (lambda: decoder(5), "the recipe is a int"),  # type: ignore[arg-type]
     "recipe text": (lambda: decoder("recipe: 1\nstrategy: greedy\n"), r"Recipe\.loads"),  # type: ignore[arg-type]
@@ -104,6 +112,8 @@ def test_numbers_of_numpy_and_torch_are_numbers() -> None:
         np.array([[3, 4], [5, 6]]), seed=np.int64(3), max_new_tokens=2
     )
     assert [row.prompt for row in gen] == [(3, 4), (5, 6)]
+    ends = decoder(eos_token_id=torch.tensor([2, 3])).generate([[4]], max_new_tokens=40)
+    assert ends.tokens == decoder(eos_token_id=[2, 3]).generate([[4]], max_new_tokens=40).tokens
     assert decoder().generate([np.array([3, 4]), [np.int64(5)]], max_new_tokens=1)[1].prompt == (5,)
 
 

@@ -107,6 +107,8 @@ def test_what_cannot_be_found_is_guessed(tmp_path: Path, monkeypatch: pytest.Mon
     assert "write ./plain for the file" in failure("plain")
     assert "write ./story.yaml for the file" in failure("story")
     assert "no plugin 'acme' is installed" in failure("acme/x", Host(""))
+    (tmp_path / "stories").mkdir()
+    assert "name a file in it, like stories/chat.yaml" in failure("stories")
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

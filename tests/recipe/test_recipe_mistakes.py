@@ -42,6 +42,10 @@ MISTAKES = {
         "processors:\n  - temperature", 3, 5, 11,
         "'temperature' is missing", "temperature: ...",
     ),
+    "a missing choice": (
+        "strategy: mix", 2, 11, 3, "'formula' is missing",
+        "'formula: cfg'; it is cfg, contrastive, context_aware or experts",
+    ),
     "missing in braces": ("processors:\n  - top_k: {ties: cut}", 3, 5, 5, "'k' is missing", "k: ..."),
     "empty value": (
         "processors:\n  - temperature:", 3, 5, 11,

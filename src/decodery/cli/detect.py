@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ..host.registry import Host
 from .console import Console
 from .muting import plugins_muted
 from .opening import Named, open_decoder, refuse_no_model
-from .prompts import gather, token_ids
+from .prompts import gather, is_there, token_ids
 from .usage import UsageMistake
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ def detect(
         checked = Recipe.load(recipe, overrides=override, host=host)
         uses = _marking(host, checked, recipe)
         for argument in text:
-            if _LIKE_A_FILE.match(argument) and not _is(Path.is_file, argument):
+            if _LIKE_A_FILE.match(argument) and not is_there(Path.is_file, argument):
                 console.say(f"there is no file {argument!r}: it is taken for a text")
+            elif argument.strip() and os.sep not in argument and is_there(Path.is_dir, argument):
+                console.say(f"{argument!r} is taken for a text, and not for the folder of that name")
         names, texts = _texts(text, text_file, lines)
         from .models import check_device  # noqa: PLC0415 (lazy: start-up)
 
@@ -138,8 +140,8 @@ def _texts(arguments: Sequence[str], files: Sequence[str], lines: bool) -> tuple
     """(what messages call each text, the texts): an argument that names a file is that file, "-" is stdin."""
     names, texts = [], []
     for at, argument in enumerate(arguments):
-        is_file = argument == "-" or _is(Path.is_file, argument)
-        if _is(Path.is_dir, argument) and os.sep in argument:
+        is_file = argument == "-" or is_there(Path.is_file, argument)
+        if is_there(Path.is_dir, argument) and os.sep in argument:
             raise InvalidInput(f"{argument!r} is a folder", remedy="name a file in it")
         found = gather((), [argument], lines=lines) if is_file else gather([argument], ())
         place = "stdin" if argument == "-" else argument if is_file else f"text {at}"
@@ -156,13 +158,6 @@ def _texts(arguments: Sequence[str], files: Sequence[str], lines: bool) -> tuple
 
 def _numbered(place: str, count: int, lines: bool) -> list[str]:
     return [f"{place}, line {line}" for line in range(count)] if lines else [place] * count
-
-
-def _is(kind: Callable[[Path], bool], argument: str) -> bool:
-    try:
-        return kind(Path(argument))
-    except (OSError, ValueError):  # too long for a name, or a NUL in it
-        return False
 
 
 def _data(use: Step | StrategyUse, evidence: Evidence, threshold: float) -> dict[str, Any]:

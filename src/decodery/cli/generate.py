@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..contracts.errors import InvalidInput
@@ -11,7 +12,7 @@ from ..host.registry import Host
 from .console import Console, is_terminal
 from .muting import plugins_muted
 from .opening import Named, as_role_prompts, check_seed, open_decoder, refuse_no_model
-from .prompts import gather, token_ids
+from .prompts import gather, is_there, token_ids
 from .usage import UsageMistake
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def generate(
         host = Host()
         name = refuse_no_model(host) if model is None else model
         # The recipe before the model: its mistakes are told in a moment, the model takes its time.
-        checked = Recipe.load(recipe or "greedy", overrides=override, host=host)
+        checked = Recipe.load("greedy" if recipe is None else recipe, overrides=override, host=host)
         prompts = _prompts(console, prompt, prompt_file, lines=lines, ids=ids)
         beside = as_role_prompts(role_prompts)
         decoder = open_decoder(
@@ -125,6 +126,10 @@ def _prompts(
 ) -> list[str] | list[list[int]]:
     if "-" in files and is_terminal(sys.stdin):
         console.say("reading the prompt from the terminal; Ctrl-D ends it")
+    for argument in arguments:
+        if argument == "-" or is_there(Path.is_file, argument):
+            what = "stdin" if argument == "-" else "the file"
+            console.say(f"{argument!r} is taken for a text: -p {argument} reads {what}")
     texts = gather(arguments, files, lines=lines)
     if not texts:
         raise InvalidInput(

@@ -42,6 +42,8 @@ def open_decoder(
     """Load the model and what goes with it. `without_tokenizer` makes the error for a model that comes without a
     tokenizer where text is wanted; None where ids will do. Raises what loading and the engine raise."""
     overflow, roles = as_overflow(named.overflow), as_roles(named.roles)
+    if roles and recipe.strategy.spec.draw != "custom":  # one with a loop of its own may look for any
+        console.say(f"strategy {recipe.strategy.qualified!r} opens no other model: --role is of no use to it")
     from .models import check_device, load_model  # noqa: PLC0415 (lazy: start-up)
     from .tokenizer import load_tokenizer  # noqa: PLC0415
 

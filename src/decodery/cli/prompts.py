@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ..contracts.errors import InvalidInput
 
@@ -43,6 +44,14 @@ def token_ids(prompt: str) -> list[int]:
                 remedy='with --ids a prompt is written like "1 2 3"',
             )
     return [int(word) for word in words]
+
+
+def is_there(kind: Callable[[Path], bool], argument: str) -> bool:
+    """Whether an argument is the path of a file, or whatever else `kind` asks about."""
+    try:
+        return kind(Path(argument))
+    except (OSError, ValueError):  # too long for a name, or a NUL in it
+        return False
 
 
 def read_bytes(file: str, what: str, most: int = -1) -> bytes:

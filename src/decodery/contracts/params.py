@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from math import isfinite
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -231,7 +231,11 @@ def _problem(path: str, detail: ErrorDetails, cls: type) -> ParamProblem:
         remedy = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known) or 'no parameters'}"
         return ParamProblem(path, f"no parameter {name!r}", remedy)
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return ParamProblem(path, f"{name!r} is missing", f"give it a value, for example '{name}: ...'")
+        field = accepted_names(cls).get(name, "")
+        example = next(iter(_choices(cls, field)), "...")
+        told = _allowed(cls, field)
+        remedy = f"give it a value, for example '{name}: {example}'"
+        return ParamProblem(path, f"{name!r} is missing", f"{remedy}; {told}" if told else remedy)
     message = f"{path or 'value'} = {_shown(value)}: {_lower_first(detail['msg'])}"
     if isinstance(value, str) and "string" not in kind and _is_number(value) and isfinite(float(value)):
         return ParamProblem(path, message, f"write {value} without quotes")
@@ -243,18 +247,27 @@ def _problem(path: str, detail: ErrorDetails, cls: type) -> ParamProblem:
 
 
 def _allowed(cls: type, field: str) -> str:
-    """What the params class knows of a parameter: its bounds and its default."""
+    """What the params class knows of a parameter: its choices or bounds, and its default."""
     info = getattr(cls, "__pydantic_fields__", {}).get(field)
     if info is None:
         return ""
     limits = {word: getattr(mark, word) for mark in info.metadata for word in _BOUNDS if hasattr(mark, word)}
     bounds = " and ".join(f"{words} {limits[word]}" for word, words in _BOUNDS.items() if word in limits)
     default = info.default if isinstance(info.default, (bool, int, float, str)) else None
+    choices = _choices(cls, field)
     said = [
+        f"it is {', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else "",
         f"it is {bounds}" if bounds else "",
         "" if default is None else f"the default is {json.dumps(default)}",
     ]
     return "; ".join(filter(None, said))
+
+
+def _choices(cls: type, field: str) -> tuple[str, ...]:
+    """The words that a `Literal` parameter may be, () for any other."""
+    info = getattr(cls, "__pydantic_fields__", {}).get(field)
+    annotation = getattr(info, "annotation", None)
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
 
 
 def _shown(value: object, limit: int = 60) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..contracts.errors import InvalidInput, UnknownName
-from ..contracts.params import first_field, non_default_values
+from ..contracts.params import accepted_names, first_field, non_default_values
 from ..contracts.specs import StepSpec, StrategySpec
 from ..contracts.steps import Step, StrategyUse, fill, lone_value
 from ..host.registry import Host
@@ -33,7 +33,16 @@ def made_step(
     if spec.role != role:
         method = "stop" if spec.role == "stop" else "add"
         raise UnknownName(f"{step!r} is a {spec.role}, not a {role}", remedy=f"use .{method}({step!r}, ...)")
-    values = params if value is None else {**lone_value(spec, value), **params}
+    values = params
+    if value is not None:
+        lone = lone_value(spec, value)
+        for name, other in params.items():
+            if accepted_names(spec.params).get(name) in lone:
+                raise InvalidInput(
+                    f"{step!r} is given {value!r} and {name}={other!r}, which are the same parameter",
+                    remedy="give it once",
+                )
+        values = {**lone, **params}
     return Step(spec, fill(spec, values), qualified)
 
 

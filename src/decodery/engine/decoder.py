@@ -22,7 +22,7 @@ from .calls.stream import Stream
 from .calls.wishes import Wishes, check_wishes
 from .graph.asked import Compile, check_compile
 from .inspect import connect_model
-from .io.arguments import as_device, as_eos, by_role
+from .io.arguments import as_device, as_eos, as_whole, by_role
 from .io.generation import Generation
 from .io.given import as_given
 from .io.prompts import Prompts, as_token_lists, check_ids, check_range
@@ -93,6 +93,7 @@ class Decoder:
         self.model = slide_where_asked(self.model, overflow)
         facts, known = self.model.facts, self.tokenizer
         check_compile(compile, facts, self.report.adapter)
+        pad_token_id = as_whole("pad_token_id", pad_token_id, 0)
         check_ids(facts.vocab_size, eos_token_id=as_eos(eos_token_id), pad_token_id=as_eos(pad_token_id))
         eos = as_eos(eos_token_id) or facts.eos or (known.eos if known else ())
         pad = next(

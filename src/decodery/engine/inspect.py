@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
-from ..contracts.errors import ModelError
+from ..contracts.errors import InvalidInput, ModelError
 from ..contracts.protocols import DecodableModel
 from ..contracts.specs import AdapterSpec
 from ..host.registry import Host
@@ -65,6 +66,10 @@ def connect_model(
 
 def _candidates(host: Host, adapter: Choice) -> tuple[list[AdapterSpec], Choice]:
     """The specs to try, and the choice by the name that the spec itself has ("acme/mine" -> "mine")."""
+    if not isinstance(adapter, (str, Mapping)):
+        raise InvalidInput(
+            f"adapter = {adapter!r}", remedy="give 'auto', an adapter's name, or {'name': ..., **options}"
+        )
     name = adapter if isinstance(adapter, str) else str(adapter.get("name", "auto"))
     if name == "auto":
         return host.adapters(), adapter

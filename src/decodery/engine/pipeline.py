@@ -62,6 +62,10 @@ class Pipeline:
         """
         made = made_step(self.host, "processor", step, value, stateless, params)
         steps = list(self.processors)
+        if at is not None and not (isinstance(at, int) and -len(steps) <= at <= len(steps)):
+            raise InvalidInput(
+                f"at = {at!r}", remedy=f"there are {len(steps)} processors: 0 is the first place"
+            )
         steps.insert(len(steps) if at is None else at, made)
         return replace(self, processors=tuple(steps))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from .. import __version__
 from .loader import LoadedPlugin, PluginInfo
@@ -64,9 +65,19 @@ def remedy(plugin: LoadedPlugin, lacking: Sequence[Unmet]) -> str:
         return f"its package is incomplete: pip install --force-reinstall {info.id}; {without}"
     if top == "decodery":
         return f"it is written for another decodery than {__version__}: pip install --upgrade {info.id}; {without}"
+    if isinstance(error, ModuleNotFoundError) and missing != top and _is_there(top):
+        return f"it is written for another version of the package that has {top!r}: ask its author; {without}"
     if isinstance(error, ModuleNotFoundError) and missing:
         return f"{info.id} does not say which package has the module {top!r}: ask its author; {without}"
     return f"pip install --upgrade {info.id}, if there is a newer one than {info.version}; {without}"
+
+
+def _is_there(module: str) -> bool:
+    """Whether a top-level module could be imported; nothing is."""
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _quoted(requirement: str) -> str:

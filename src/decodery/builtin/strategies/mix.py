@@ -106,6 +106,14 @@ class Mix:
 
 
 def _role_or_model(run: Run, role: str, prompts: Sequence[Sequence[int]] | None = None) -> Run:
-    """A run of the role's model, else of the model itself, after these texts or the caller's for the role."""
+    """A run of the role's model, else of the model itself, after these texts or the caller's for the role.
+
+    Raises `InvalidInput` where the model itself cannot have two texts open.
+    """
+    if role not in run.roles and not run.model.capabilities.shared:
+        raise InvalidInput(
+            f"mix decodes two texts at once, and this model has one cache: the role {role!r} needs a copy of it",
+            remedy=f"Decoder(model, recipe, models={{{role!r}: copy.deepcopy(model)}}), or --role {role}=MODEL",
+        )
     prompts = prompts if prompts is not None else run.role_prompts.get(role)
     return run.open(role if role in run.roles else "model", prompts)

@@ -50,7 +50,9 @@ def chat(
         host = Host()
         name = refuse_no_model(host) if model is None else model
         checked = with_limit(
-            Recipe.load(recipe or "chat", overrides=override, host=host), max_new_tokens, host
+            Recipe.load("chat" if recipe is None else recipe, overrides=override, host=host),
+            max_new_tokens,
+            host,
         )
         named = Named(name, tokenizer, roles, device, adapter)
         decoder = open_decoder(console, host, named, checked, without_tokenizer=_needs_tokenizer)

@@ -89,7 +89,8 @@ def _suggestion(host: Host, name: str, remedies: list[str]) -> str:
     plugins = [info.id for info in host.installed()]
     close = difflib.get_close_matches(normalise(name), plugins, n=1)
     meant = f"did you mean {close[0]!r}?" if close else ""
-    suggestion = meant or next((remedy for remedy in remedies if "did you mean" in remedy), "")
+    told = [remedy for word in ("does that", "did you mean") for remedy in remedies if word in remedy]
+    suggestion = meant or next(iter(told), "")
     # The host says of each kind of name alike who is broken or switched off.
     _, semicolon, others = remedies[0].partition("; or ")
     if suggestion:

@@ -41,9 +41,10 @@ def as_device(device: torch.device | str) -> torch.device:
 
 
 def as_eos(eos_token_id: Any) -> tuple[int, ...]:
-    """None, one id or several, of Python's or numpy's numbers -> a tuple. Raises `InvalidInput`."""
+    """None, one id or several, of Python's or numpy's numbers or a tensor -> a tuple. Raises `InvalidInput`."""
     if eos_token_id is None:
         return ()
+    eos_token_id = eos_token_id.tolist() if isinstance(eos_token_id, Tensor) else eos_token_id
     try:
         ids = (eos_token_id,) if hasattr(eos_token_id, "__index__") else tuple(eos_token_id)
         if any(isinstance(token, bool) for token in ids):

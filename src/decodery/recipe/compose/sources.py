@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ...contracts.errors import DecoderyError, PluginError, RecipeError, UnknownName
+from ...contracts.errors import DecoderyError, InvalidInput, PluginError, RecipeError, UnknownName
 from ...contracts.specs import RecipeSource
 from ...host.registry import Host
 from ..names import QUALIFIED
@@ -52,6 +52,11 @@ def fetch(source: str | os.PathLike[str], host: Host) -> Found:
 
     Raises `RecipeError`, and `PluginError` when a plugin's recipe cannot be read.
     """
+    if not isinstance(source, (str, bytes, os.PathLike)):
+        raise InvalidInput(
+            f"a recipe is named by a path or a name, not by a {type(source).__name__}",
+            remedy="Recipe.from_dict reads a mapping, Recipe.loads a text",
+        )
     text = os.fsdecode(source)
     try:
         if not isinstance(source, str):
@@ -130,6 +135,10 @@ def _registered(name: str, host: Host, folder: str | None = "") -> Found:
         files = (name, *(name + suffix for suffix in _SUFFIXES)) if folder is not None else ()
         meant = next((file for file in files if os.path.isfile(os.path.join(folder or "", file))), None)
         remedy = f"write ./{meant} for the file of that name" if meant else error.remedy
+        if name and not meant and folder is not None and os.path.isdir(os.path.join(folder, name)):
+            remedy = (
+                f"there is a folder of that name; name a file in it, like {os.path.join(name, 'chat.yaml')}"
+            )
         raise NotFound(error.message, remedy=remedy) from None
     package, _, inside = spec.path.partition(":")
     try:

@@ -48,7 +48,8 @@ class Compiled:
         except TorchDynamoException as error:
             # What fails is the making of code, before it runs; parts that have run wrote what is written again.
             self._call = self._model
-            reason = str(getattr(error, "inner_exception", error)).strip().splitlines()[0]
+            cause = getattr(error, "inner_exception", error)
+            reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
             warnings.warn(
                 f"compile: {name_of(self._model)} could not be compiled and runs as it is: {reason}",
                 RuntimeWarning,

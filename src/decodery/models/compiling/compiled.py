@@ -13,7 +13,8 @@ from torch import Tensor
 from ..calling import name_of
 
 SHAPES = 64
-"""Numbers of rows and cache lengths that a process may compile for; torch's own limit is 8, then it stops silently."""
+"""Numbers of rows and cache lengths that a process may compile for. Beyond torch's own limit, 8, it would go on
+uncompiled."""
 _SMALLEST, _EVEN = 128, 1024
 
 

@@ -30,7 +30,7 @@ from ..steps.stopping import StopRules
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What a decoder knows before it sees a prompt. `roles` are the further models that strategies may ask for;
-    `graphs`: steps of per-token strategies are held in CUDA graphs."""
+    `graphs`: steps of per-token strategies are held in CUDA graphs, of kinds `captured` before."""
 
     model: DecodableModel
     tokenizer: Tokenizer | None
@@ -38,6 +38,7 @@ class Setting:
     pad: int | None
     roles: Mapping[str, DecodableModel] = field(default_factory=dict)
     graphs: bool = False
+    captured: set[tuple[object, ...]] = field(default_factory=set)
 
     @property
     def filler(self) -> int:

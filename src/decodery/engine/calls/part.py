@@ -47,11 +47,8 @@ class Part:
     ) -> None:
         self.origins, self.places = origins, places
         self._name, self._samples = pipeline.effective_strategy.spec.name, samples
-        self._draw, self._host, self._graphs = (
-            pipeline.effective_strategy.spec.draw,
-            pipeline.host,
-            setting.graphs,
-        )
+        self._draw, self._host = pipeline.effective_strategy.spec.draw, pipeline.host
+        self._captured = setting.captured if setting.graphs else None
         self._ranks = pipeline.effective_strategy.spec.ranks
         self._logprobs = None if wishes.logprobs is None else LogprobRecorder(len(origins), wishes.logprobs)
         self._scores = ScoreRecorder(len(origins)) if wishes.return_scores else None
@@ -96,9 +93,9 @@ class Part:
                 warnings.warn(_unread(unread, self._name), stacklevel=6)
 
     def _loop(self) -> Iterator[None]:
-        return (
-            decode_in_graph(self._run, self._draw, self._host) if self._graphs else decode_tokens(self._run)
-        )
+        if self._captured is None:
+            return decode_tokens(self._run)
+        return decode_in_graph(self._run, self._draw, self._host, self._captured)
 
     def events(self) -> Generator[Event, None, None]:
         """Decode to the end; one event a token, in the order of steps and rows."""

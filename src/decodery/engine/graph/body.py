@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...contracts.protocols import StaticSession
-from ...kernels.backends import Sampling
+from ...kernels.backends import Sampling, argmax
 from ...kernels.draw import bad_rows
 from ..buffers.history import History
 from ..plan.plan import as_scores
@@ -142,7 +142,7 @@ class Body:
         bad = bad_rows(scores)
         # torch's own draw would fail on the whole device over one NaN.
         safe = scores.masked_fill(bad.unsqueeze(1), 0.0)
-        return (safe.argmax(-1) if self._draw == "argmax" else self._rng.categorical(safe)), bad
+        return (argmax(safe) if self._draw == "argmax" else self._rng.categorical(safe)), bad
 
     def _padded(self, tokens: Tensor) -> Tensor:
         """(R,) int64 -> (R,) int64."""

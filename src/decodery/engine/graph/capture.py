@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 import torch
 
 WARM = 2
-"""Steps before the capture: kernels are compiled and workspaces allocated in them."""
+"""Steps before the first capture of a kind: kernels are compiled and workspaces allocated in them."""
 
 
 class Captured:
     """Each call is one step. On a device without graphs the function itself is called. `generators` are those that the
-    function draws from."""
+    function draws from; `warm` says how many calls come before the capture."""
 
     def __init__(
-        self, body: Callable[[], None], device: torch.device, generators: Sequence[torch.Generator] = ()
+        self,
+        body: Callable[[], None],
+        device: torch.device,
+        generators: Sequence[torch.Generator] = (),
+        warm: int = WARM,
     ) -> None:
-        self._body, self._device, self._generators = body, device, generators
+        self._body, self._device, self._generators, self._warm = body, device, generators, warm
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -25,7 +29,7 @@ class Captured:
         if self._device.type != "cuda":
             self._body()
             return
-        if self._calls < WARM:
+        if self._calls < self._warm:
             self._aside()
         else:
             if self._graph is None:

@@ -14,24 +14,28 @@ from ..plan.plan import as_scores
 from ..rng import RowRng, TorchRng
 from ..run.run import Run
 from .body import Body
-from .capture import Captured
+from .capture import WARM, Captured
 from .ends import Ends, ends_of
 from .flights import Flights, Landed, landed
 from .fusable import Fusable, fusable
 from .pieces import Pieces, pieces_of
 
-CALM = 16
+CALM = 4
 """After a row that the host must settle, so many steps are waited for: the next one often wants it, too."""
 
 
-def decode_in_graph(run: Run, draw: str, host: Host) -> Iterator[None]:
+Known = set[tuple[object, ...]]
+"""Kinds of steps that a decoder has captured before, so that nothing in them is new to torch."""
+
+
+def decode_in_graph(run: Run, draw: str, host: Host, known: Known) -> Iterator[None]:
     """Until every row is finished, like `decode_tokens`. `draw` is the strategy's, by its spec.
 
     The first steps, and rows in lockstep whose prompts are still being fed, go without a graph.
     """
     while not run.done:
         with torch.no_grad():
-            steps = GraphedSteps.where_due(run, draw, host)
+            steps = GraphedSteps.where_due(run, draw, host, known)
             if steps is None:
                 run.append(run.pick())
         yield
@@ -48,7 +52,7 @@ class GraphedSteps:
     device knows, a step is launched before the tokens of the one before are read.
     """
 
-    def __init__(self, run: Run, session: StaticSession, draw: str, host: Host) -> None:
+    def __init__(self, run: Run, session: StaticSession, draw: str, host: Host, known: Known) -> None:
         self._run, self._session, self._count, self._calm = run, session, 0, 0
         self._history, self._plan, self._rng = run._history, run._plan, run.rng
         processors, device = self._plan.processors, self._history.tokens.device
@@ -78,11 +82,13 @@ class GraphedSteps:
             self._rng.uniform()  # what waits for a first use happens here
         # Torch's numbers are drawn inside only where no sampler draws them.
         inside = () if sampling else generators
-        self._step = Captured(self._body.step, device, inside)
-        self._first, self._last = (
-            Captured(self._body.first, device),
-            Captured(self._body.last, device, inside),
-        )
+        names = tuple(step.name for step in processors)
+        unpadded = not any(run._feed.offsets) and run._feed._mask is None
+        self._kind = (*self._history.tokens.shape, unpadded, run._rectangle, draw, watched, names)
+        self._known, warm = known, 0 if self._kind in known else WARM
+        self._step = Captured(self._body.step, device, inside, warm)
+        self._first = Captured(self._body.first, device, (), warm)
+        self._last = Captured(self._body.last, device, inside, warm)
         self._decide = Captured(self._body.decide, device, generators)
         self._flights = Flights(self._step, self._body.told)
         self._one = self._open if watched else self._split if pieces.reason else self._whole
@@ -95,7 +101,7 @@ class GraphedSteps:
         )
 
     @classmethod
-    def where_due(cls, run: Run, draw: str, host: Host) -> GraphedSteps | None:
+    def where_due(cls, run: Run, draw: str, host: Host, known: Known) -> GraphedSteps | None:
         """None where a step must be made without a graph first."""
         rows, history = run._rows, run._history
         if run._raw.known or run._vocab is None or not rows.active:
@@ -103,7 +109,7 @@ class GraphedSteps:
         if max(history.host_lengths) >= history.tokens.shape[1]:
             return None
         session = run._feed.ticking(rows.unfinished)
-        return None if session is None else cls(run, session, draw, host)
+        return None if session is None else cls(run, session, draw, host, known)
 
     def decode(self) -> Iterator[None]:
         """An item a step."""
@@ -219,6 +225,8 @@ class GraphedSteps:
             if self._sampling is not None:
                 self._sampling.stand(self._count)
             run._feed.ticked(self._count)
+        if self._count > WARM:
+            self._known.add(self._kind)
 
     def _body_with(self, pieces: Pieces, draw: str, ends: Ends | None) -> Body:
         run = self._run

@@ -12,7 +12,8 @@ class EarlyEnds:
     """Bans `eos` in rows of less than `least` tokens beyond their prompts (`prompt_lengths` None: prompt included)."""
 
     def __init__(self, eos: Sequence[int], least: int, prompt_lengths: Tensor | None) -> None:
-        self._eos, self._least, self._prompt_lengths = torch.tensor([list(eos)]), least, prompt_lengths
+        self._eos, self._least = torch.tensor([list(eos)]), least
+        self._tell(prompt_lengths)
         self._values = torch.tensor([[-torch.inf]])
         self._none = self._eos[:, :0]
         self._greatest = max(eos)
@@ -25,17 +26,19 @@ class EarlyEnds:
 
     def select(self, rows: Tensor) -> None:
         """(R',) int64."""
-        self._prompt_lengths = None if self._prompt_lengths is None else self._prompt_lengths[rows]
+        self._tell(None if self._prompt_lengths is None else self._prompt_lengths[rows])
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(R, T) int64, (R,) int64 -> (R, E) or (1, E) int64, (1, 1) float32."""
-        length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
-        if length.device.type == "cpu":  # where looking costs nothing, rows mostly agree
-            found = length.tolist()
+        if lengths.device.type == "cpu":  # where looking costs nothing, rows mostly agree
+            found = lengths.tolist()
+            if self._on_host is not None:
+                found = [length - prompt for length, prompt in zip(found, self._on_host, strict=True)]
             early = max(found, default=0) < self._least
             self._agree = early or min(found) >= self._least
             if self._agree:
                 return self._eos if early else self._none, self._values
+        length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
         return torch.where((length < self._least).unsqueeze(1), self._eos, -1), self._values  # (R, 1), (1, E)
 
     def of_one(
@@ -45,6 +48,12 @@ class EarlyEnds:
         length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
         tokens = self._table if length.item() < self._least else ()
         return tokens, self._table.__getitem__, (-torch.inf,)
+
+    def _tell(self, prompt_lengths: Tensor | None) -> None:
+        self._prompt_lengths = prompt_lengths
+        self._on_host: list[int] | None = None
+        if prompt_lengths is not None and prompt_lengths.device.type == "cpu":
+            self._on_host = prompt_lengths.tolist()
 
 
 class AtBegin:

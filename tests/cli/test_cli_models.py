@@ -154,6 +154,16 @@ def load():
     assert run(*command).out == "2 4 8 5 10\n"
 
 
+def test_a_directory_that_is_gone_holds_no_module(run, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    outcome = run("generate", "1", "--ids", "-m", "module_of_nobody:load")
+    assert outcome.code == 1
+    assert "no module 'module_of_nobody'" in outcome.err
+
+
 def test_a_sentencepiece_model_is_a_tokenizer(run, tmp_path):
     sentencepiece = pytest.importorskip("sentencepiece")
     trained = sentencepiece.SentencePieceTrainer.train

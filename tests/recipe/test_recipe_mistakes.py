@@ -42,6 +42,9 @@ MISTAKES = {
         "processors:\n  - temperature", 3, 5, 11,
         "'temperature' is missing", "temperature: ...",
     ),
+    "a choice that there is not": (
+        "strategy: {mix: {formula: nope}}", 2, 27, 4, "should be 'cfg', 'contrastive'", "",
+    ),
     "a missing choice": (
         "strategy: mix", 2, 11, 3, "'formula' is missing",
         "'formula: cfg'; it is cfg, contrastive, context_aware or experts",

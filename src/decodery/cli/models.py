@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import importlib
@@ -75,9 +76,10 @@ def named_by(option: str, name: str) -> object:
             remedy="dots instead of slashes, no .py: my_models.tiny:load",
         )
     module_name, _, attribute = name.partition(":")
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    with contextlib.suppress(OSError):  # a directory that somebody has removed meanwhile
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.insert(0, here)
     importlib.invalidate_caches()
     try:
         target: object = importlib.import_module(module_name)

@@ -243,20 +243,22 @@ def _problem(path: str, detail: ErrorDetails, cls: type) -> ParamProblem:
         return ParamProblem(path, message, "write a number; true and false are not numbers here")
     # A validator of one's own says what to do through PydanticCustomError(..., {"remedy": "..."}).
     own = (detail.get("ctx") or {}).get("remedy")
-    return ParamProblem(path, message, str(own) if own else _allowed(cls, accepted_names(cls).get(name, "")))
+    said = kind == "literal_error"  # the choices, by the message
+    told = _allowed(cls, accepted_names(cls).get(name, ""), choices=not said)
+    return ParamProblem(path, message, str(own) if own else told)
 
 
-def _allowed(cls: type, field: str) -> str:
+def _allowed(cls: type, field: str, *, choices: bool = True) -> str:
     """What the params class knows of a parameter: its choices or bounds, and its default."""
     info = getattr(cls, "__pydantic_fields__", {}).get(field)
     if info is None:
         return ""
     limits = {word: getattr(mark, word) for mark in info.metadata for word in _BOUNDS if hasattr(mark, word)}
-    bounds = " and ".join(f"{words} {limits[word]}" for word, words in _BOUNDS.items() if word in limits)
+    bounds = " and ".join(f"{named} {limits[word]}" for word, named in _BOUNDS.items() if word in limits)
     default = info.default if isinstance(info.default, (bool, int, float, str)) else None
-    choices = _choices(cls, field)
+    words = _choices(cls, field) if choices else ()
     said = [
-        f"it is {', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else "",
+        f"it is {', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else "",
         f"it is {bounds}" if bounds else "",
         "" if default is None else f"the default is {json.dumps(default)}",
     ]

@@ -83,9 +83,13 @@ def dumps(recipe: Recipe, name: str) -> Written:
 
 
 def _format(name: str, out: bool = False) -> Format:
-    known = {key: form for key, form in formats().items() if not out or form.write is not None}
-    if name not in known:
-        close = difflib.get_close_matches(name[:50].lower(), known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        raise UnknownName(f"no format {name[:50]!r}{' to write' if out else ''}", remedy=remedy)
-    return known[name]
+    every = formats()
+    known = {key: form for key, form in every.items() if not out or form.write is not None}
+    if name in known:
+        return known[name]
+    if name in every:
+        raise UnknownName(f"{name!r} is read, and not written", remedy=f"written: {', '.join(known)}")
+    words = {word: key for key, form in known.items() for word in (key, *form.keywords)}
+    close = difflib.get_close_matches(name[:50].lower(), words, n=1)
+    remedy = f"did you mean {words[close[0]]!r}?" if close else f"known: {', '.join(known)}"
+    raise UnknownName(f"no format {name[:50]!r}{' to write' if out else ''}", remedy=remedy)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from decodery.contracts.errors import UnknownName
 from decodery.recipe import foreign, presets
 
 TOY = """
@@ -54,3 +55,17 @@ def test_a_module_in_the_folder_is_a_format(tmp_path: Path, monkeypatch: pytest.
 def test_the_formats_are_those_of_the_folder() -> None:
     assert sorted(foreign.formats()) == ["hf", "llama.cpp", "openai", "tgw", "vllm"]
     assert [name for name, form in foreign.formats().items() if form.write is None] == ["tgw"]
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("transformers", "hf"), ("text-generation-webui", "tgw"), ("LlamaCpp", "llama.cpp"), ("vlm", "vllm")],
+)
+def test_what_people_call_a_format_leads_to_its_name(word: str, name: str) -> None:
+    with pytest.raises(UnknownName, match=f"did you mean '{name}'"):
+        foreign.loads("{}", word)
+
+
+def test_a_format_that_is_read_alone_says_so_where_it_is_to_be_written() -> None:
+    with pytest.raises(UnknownName, match=r"'tgw' is read, and not written\n.*hf, llama.cpp, openai, vllm"):
+        foreign.dumps(foreign.loads("{}", "hf").recipe, "tgw")

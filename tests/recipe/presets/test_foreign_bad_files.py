@@ -109,7 +109,7 @@ def test_a_format_that_there_is_not_is_named_with_those_that_there_are() -> None
     assert "llama.cpp" in caught.value.remedy
     recipe = foreign.loads("{}", "openai", host=ALONE).recipe
     with pytest.raises(UnknownName, match="to write") as caught:
-        foreign.dumps(recipe, "tgw")
+        foreign.dumps(recipe, "ini")
     assert "hf" in caught.value.remedy
 
 

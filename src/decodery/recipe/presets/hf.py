@@ -239,4 +239,10 @@ def _facts(reading: Reading) -> None:
         reading.dropped("pad_token_id", f"a fact about the model; Decoder(pad_token_id={pad}) says it")
 
 
-FORMAT = Format("hf", "Hugging Face's generation_config.json", _read_text, write)
+FORMAT = Format(
+    "hf",
+    "Hugging Face's generation_config.json",
+    _read_text,
+    write,
+    ("transformers", "huggingface", "hugging-face", "generation_config"),
+)

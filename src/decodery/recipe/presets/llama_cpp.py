@@ -175,4 +175,4 @@ def _temperature(reading: Reading) -> None:
     reading.knob(flags.TEMPERATURE)
 
 
-FORMAT = Format("llama.cpp", "llama.cpp's command line", read, write)
+FORMAT = Format("llama.cpp", "llama.cpp's command line", read, write, ("llama-cli", "llama-cpp"))

@@ -258,4 +258,6 @@ def _stops(reading: Reading) -> None:
     )
 
 
-FORMAT = Format("tgw", "a preset of text-generation-webui", read)
+FORMAT = Format(
+    "tgw", "a preset of text-generation-webui", read, keywords=("text-generation-webui", "oobabooga")
+)

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Format:
     """`read(text, source, host)` raises `RecipeError` with every problem; `text` is UTF-8, of bounded size and
-    without hidden characters. `write` is None where nobody needs the way out."""
+    without hidden characters. `write` is None where nobody needs the way out. `keywords` are what else people call it,
+    for hints alone."""
 
     name: str
     summary: str
     read: Callable[[str, Source, Host], Read]
     write: Callable[[Recipe], Written] | None = None
+    keywords: tuple[str, ...] = ()

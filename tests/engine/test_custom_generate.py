@@ -28,7 +28,7 @@ LIMITED = STEPS.stop("eos").stop("max_new_tokens", 26)
 RECIPES: dict[str, Pipeline] = {
     "greedy": LIMITED.with_strategy("greedy"),
     "sampling as transformers does": LIMITED.compat("hf").with_strategy("sample").add(Counted),
-    "sampling as we do": LIMITED.with_strategy("sample", seed=4).add("xtc", 0.05, probability=0.6),
+    "sampling as we do": LIMITED.with_strategy("sample", seed=4).add("xtc", 0.6, threshold=0.05),
     "a plugin's strategy": LIMITED.with_strategy("mirostat", seed=2),
     "beams": LIMITED.with_strategy("beam", num_beams=3, num_return_sequences=2),
     "drafts from the prompt": LIMITED.with_strategy("prompt_lookup").drop("dry"),

@@ -29,7 +29,7 @@ RECIPES: dict[str, Pipeline] = {
     "a plugin's": LAYOUT.add("dry", 2.0, allowed_length=1, breakers=[])
     .add("top_n_sigma", 1.5)
     .add("quadratic", 0.3),
-    "one that draws": LAYOUT.add("xtc", 0.05, probability=0.6),
+    "one that draws": LAYOUT.add("xtc", 0.6, threshold=0.05),
     "one with state": LAYOUT.add(Counted),
     "opaque": LAYOUT.add(Calls).add(lambda ids, scores: scores * 1.5),
     "the end": LAYOUT.add("forced_eos", [EOS]),
@@ -71,7 +71,7 @@ def test_generate_with_the_processors_gives_the_tokens_of_our_loop(recipe: str, 
 
 
 def test_without_compat_a_step_never_sees_padding_and_draws_what_our_loop_draws() -> None:
-    greedy = limited(Pipeline().add("repetition_penalty", 1.3).add("xtc", 0.01, probability=0.6).add(Counted))
+    greedy = limited(Pipeline().add("repetition_penalty", 1.3).add("xtc", 0.6, threshold=0.01).add(Counted))
     processors = greedy.to_hf(IDS, attention_mask=MASK, seed=5, **SHOWN)
     got = theirs("llama", processors)
     decoder = Decoder(model("llama"), greedy, eos_token_id=EOS, pad_token_id=PAD)

@@ -50,17 +50,20 @@ class SeenTokens:
         self._fill()
 
     def observe(self, tokens: Tensor, active: Tensor) -> None:
+        for place, (token, on) in enumerate(zip(tokens.tolist(), active.tolist(), strict=True)):
+            if on:
+                self.observe_one(token, place)
+
+    def observe_one(self, token: int, place: int = 0) -> None:
+        """One token in one row, from the host."""
         if self.seen.scope == "prompt":
             return
-        for place, (token, on) in enumerate(zip(tokens.tolist(), active.tolist(), strict=True)):
-            if not on:
-                continue
-            row = self._rows[place]
-            row.tokens.append(token)
-            row.counts[token] += 1
-            if row.counts[token] == 1:
-                self._put(place, token)
-                self._bounds = (min(self._bounds[0], token), max(self._bounds[1], token))
+        row = self._rows[place]
+        row.tokens.append(token)
+        row.counts[token] += 1
+        if row.counts[token] == 1:
+            self._put(place, token)
+            self._bounds = (min(self._bounds[0], token), max(self._bounds[1], token))
 
     def select(self, rows: Tensor) -> None:
         places: list[int] = rows.tolist()

@@ -142,9 +142,10 @@ class Plan:
 
     def observe_one(self, token: int) -> None:
         """The same for an only row."""
-        if self._observing or self._edits:
-            tokens = torch.tensor([token])
-            self.observe(tokens, torch.ones_like(tokens, dtype=torch.bool))
+        for step in self._observing:
+            step.observe(torch.tensor([token]), torch.tensor([True]))
+        for part in self._edits:
+            part.observe_one(token)
 
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host."""

@@ -128,6 +128,14 @@ class BoundEdit:
         if self._begun:
             self._source.observe(tokens, active)
 
+    def observe_one(self, token: int) -> None:
+        """The same for an only row."""
+        if isinstance(self._source, SeenTokens):
+            if self._begun:
+                self._source.observe_one(token)
+        else:
+            self.observe(torch.tensor([token]), torch.tensor([True]))
+
     def select(self, rows: Tensor) -> None:
         if self._begun or (not self._keeps and hasattr(self._source, "select")):
             self._source.select(rows)

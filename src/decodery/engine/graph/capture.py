@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -49,6 +51,20 @@ class Captured:
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with _nothing_collected(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._body()
         return graph
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """A graph of an earlier run that Python's collector finds in the middle of a capture would end it: CUDA destroys no
+    graph there."""
+    collects = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -61,7 +61,6 @@ def _nothing_collected() -> Iterator[None]:
     """A graph of an earlier run that Python's collector finds in the middle of a capture would end it: CUDA destroys no
     graph there."""
     collects = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -88,7 +88,8 @@ def test_wrong_names_say_the_right_ones(run, file):
     assert "llama.cpp" in run("recipe", "import", file, "--from", "llama").err
     outcome = run("recipe", "export", "chat", "--to", "tgw")
     assert outcome.code == 1
-    assert "known: hf" in outcome.err
+    assert "read, and not written" in outcome.err
+    assert "written: hf" in outcome.err
     assert "did you mean 'chat'" in run("recipe", "export", "chatt", "--to", "hf").err
     assert run("recipe", "import", file).code == 2
     assert "cannot be read" in run("recipe", "import", "nowhere.json", "--from", "hf").err

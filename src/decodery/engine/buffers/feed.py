@@ -12,7 +12,7 @@ masks, otherwise as they are, what a short row lacks at its end being filled up 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from torch import Tensor
 from ...contracts.errors import ModelError
 from ...contracts.protocols import DecodableModel, Session, StaticSession, WatchedSession
 from .history import History
+from .rows import alike_among, take_rows
 from .states import States
 
 
@@ -278,7 +279,7 @@ class Feed:
         given, alike = self._inputs, None
         if self._kinds is not None:
             parts = (self._kinds.unsqueeze(1), begin, *(() if mask is None else (mask,)))
-            alike = _alike(torch.cat(parts, dim=1))  # (R, 1) + (R, T) ... -> (R, 1 + T ...)
+            alike = alike_among(torch.cat(parts, dim=1))  # (R, 1) + (R, T) ... -> (R, 1 + T ...)
         if alike is not None:
             given = take_rows(given, alike.firsts, len(begin))
             begin, mask = begin[alike.firsts], None if mask is None else mask[alike.firsts]
@@ -314,33 +315,6 @@ def _no_logits(answer: Tensor, columns: Tensor) -> ModelError:
         f"the session answered with shape {tuple(answer.shape)} for {len(columns)} rows",
         remedy="a session's logits are (rows, vocabulary)",
     )
-
-
-class _Alike(NamedTuple):
-    """`firsts` (D,) int64: a row of each kind; `copies` (R,) int64: which of them each row is."""
-
-    firsts: Tensor
-    copies: Tensor
-
-
-def _alike(rows: Tensor) -> _Alike | None:
-    """The kinds of rows in (R, T) int64, None where all differ."""
-    kinds, copies = torch.unique(rows, dim=0, return_inverse=True)
-    if len(kinds) == len(rows):
-        return None
-    firsts = torch.zeros(len(kinds), dtype=torch.int64, device=rows.device)
-    firsts[copies] = torch.arange(len(rows), device=rows.device)
-    return _Alike(firsts, copies)
-
-
-def take_rows(inputs: Mapping[str, Any], rows: Tensor, count: int) -> dict[str, Any]:
-    """(R',) int64: the inputs of these rows; what has no first dimension of `count` belongs to all."""
-    return {
-        name: value[rows.to(value.device)]
-        if isinstance(value, Tensor) and value.shape[:1] == (count,)
-        else value
-        for name, value in inputs.items()
-    }
 
 
 def _padded_to(mask: Tensor, width: int) -> Tensor:

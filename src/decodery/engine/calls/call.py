@@ -9,7 +9,7 @@ import torch
 
 from ...contracts.errors import InvalidInput
 from ...contracts.steps import Step, fill
-from ..buffers.feed import take_rows
+from ..buffers.rows import take_rows
 from ..io.generation import Generation
 from ..io.given import Given
 from ..io.rows import Event, Origin

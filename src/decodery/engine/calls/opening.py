@@ -13,8 +13,9 @@ from torch import Tensor
 from ...contracts.errors import InvalidInput
 from ...contracts.protocols import DecodableModel, Observer, RunRng, Tokenizer
 from ...contracts.steps import Step
-from ..buffers.feed import Feed, take_rows
+from ..buffers.feed import Feed
 from ..buffers.history import History
+from ..buffers.rows import take_rows
 from ..io.rows import TextRules
 from ..pipeline import Pipeline
 from ..plan.plan import Plan

@@ -17,6 +17,7 @@ from decodery.contracts.specs import StepSpec
 from decodery.engine.graph import loop
 from decodery.engine.graph.body import Body
 from decodery.engine.graph.fusable import Fusable
+from decodery.engine.run.said import Said
 from decodery.testing import isolated_host
 
 EQUAL = [[1, 2, 3], [4, 6, 7]]
@@ -87,12 +88,21 @@ def test_tokens_are_those_of_the_loop(kind: str, name: str, prompts: list[list[i
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_stream_shows_the_same_events(device: str) -> None:
+def test_a_stream_shows_the_same_events(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     plain, other = decoders(Steady(), CHAIN, device, "input_pos")
-    assert list(other.stream(RAGGED, max_new_tokens=9, seed=2)) == list(
-        plain.stream(RAGGED, max_new_tokens=9, seed=2)
+    heard = []
+    between = Said.between
+    monkeypatch.setattr(
+        Said, "between", lambda self, *span: (heard.append(between(self, *span)), heard[-1])[1]
     )
+    for prompts in (RAGGED, EQUAL):
+        expected = list(plain.stream(prompts, max_new_tokens=9, seed=2))
+        assert not any(heard)
+        assert list(other.stream(prompts, max_new_tokens=9, seed=2)) == expected
+        # Tokens that the loop has read are not asked of the device again.
+        assert sum(len(tokens or ()) for tokens in heard) > len(prompts)
+        heard.clear()
     expected = plain.generate(EQUAL, max_new_tokens=9, seed=2, logprobs=2)
     found = other.generate(EQUAL, max_new_tokens=9, seed=2, logprobs=2)
     assert found.logprobs == expected.logprobs

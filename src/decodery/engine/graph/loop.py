@@ -13,6 +13,7 @@ from ...kernels.backends import Sampling
 from ..plan.plan import as_scores
 from ..rng import RowRng, TorchRng
 from ..run.run import Run
+from ..run.said import Said
 from .body import Body
 from .capture import WARM, Captured
 from .ends import Ends, ends_of
@@ -114,6 +115,7 @@ class GraphedSteps:
     def decode(self) -> Iterator[None]:
         """An item a step."""
         run, history = self._run, self._history
+        run._said = None if self._one == self._open else Said(history.host_lengths)
         try:
             while not run.done and max(history.host_lengths) < history.tokens.shape[1]:
                 with torch.no_grad():
@@ -149,6 +151,8 @@ class GraphedSteps:
         if halted:
             told = self._settled(told)
         self._history.count(rows.active)
+        if run._said is not None:
+            run._said.hear(rows.active, told.tokens)
         run._scores.set(as_scores(body.scores) if self._shown else None)
         before = list(run.reasons)
         run._follow(told.drawn, True, told.tokens)
@@ -217,6 +221,7 @@ class GraphedSteps:
     def _come_to_rest(self) -> None:
         """Nothing is ahead of what the host has seen."""
         run, history = self._run, self._history
+        run._said = None
         with torch.no_grad():
             if ahead := self._flights.forget():
                 self._session.untick(ahead)

@@ -19,6 +19,7 @@ from ..steps.stopping import StopRules
 from .beside import RolePrompts
 from .hypotheses import Drafts, Hypothesis
 from .roster import Roster
+from .said import Said
 from .values import Values
 
 UNLIMITED = 2**62
@@ -70,6 +71,7 @@ class RunState:
         self._scores_unseen = stops.ids_only and not (self._watchers.want_scores or self._watchers.want_steps)
         self.emitted: list[Hypothesis] = []
         self._raw, self._scores = Values(), Values()
+        self._said: Said | None = None  # where a loop reads the tokens of each step itself
         self._vocab: int | None = None  # how wide the logits are, once some were seen
         self._drafts: Drafts | None = None
 
@@ -129,8 +131,11 @@ class RunState:
 
     def generated(self, row: int, since: int = 0) -> list[int]:
         """The new tokens of one row from the `since`-th on, its last one included, nothing after it."""
-        begin = self._history.host_prompt_lengths[row] + since
-        return self._history.tokens[row, begin : self._rows.ends[row]].tolist()
+        begin, end = self._history.host_prompt_lengths[row] + since, self._rows.ends[row]
+        said = None if self._said is None else self._said.between(row, begin, end)
+        if said is not None:
+            return said
+        return self._history.tokens[row, begin:end].tolist()
 
     # -- under the face ---------------------------------------------------------------------------------------
 

@@ -33,10 +33,8 @@ def reorder_in_place(cache: Any, rows: Tensor) -> None:
 
 
 def counts_on_device(cache: Any) -> bool:
-    """A static cache whose layers hold every token and say in a tensor how many they have: see `set_back`."""
-    return keeps_places(cache) and all(
-        isinstance(getattr(layer, "cumulative_length", None), Tensor) for layer in cache.layers
-    )
+    """A static cache whose layers say in a tensor how many tokens they have: see `set_back`."""
+    return all(isinstance(getattr(layer, "cumulative_length", None), Tensor) for layer in cache.layers)
 
 
 def set_back(cache: Any, count: int) -> None:

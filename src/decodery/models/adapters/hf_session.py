@@ -12,7 +12,7 @@ from ...contracts.errors import ModelError
 from ..calling import name_of
 from ..compiling.compiled import room_for
 from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
-from ..hf_caches import counts_on_device, reorder_in_place, set_back
+from ..hf_caches import counts_on_device, keeps_places, reorder_in_place, set_back
 from ..inference import mend, ordinary, untouched
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class HfSession:
         self._mends = called if inference and not torch.is_inference_mode_enabled() else None
         self._steady: dict[str, Any] | None = None  # what a step is given beside its token and place
         self._bare = owner.call.pick is None and owner.width is None
+        # Before 5 a static cache counts the keys that are not 0, and those of a pad's embedding are.
+        self._told_places = owner.static and "cache_position" in owner.call.accepts
+        self._place: Tensor | None = None
         self._whole_mask: Tensor | None = None
         self._watched: tuple[int, ...] = ()
         self._hidden: Tensor | None = None
@@ -88,7 +91,13 @@ class HfSession:
     def step_last(self, tokens: Tensor) -> Tensor:
         """(B, K) int64 -> (B, V). One token a row, nothing padded and nothing watched is most of decoding: what `step`
         would work out anew is kept."""
-        if tokens.shape[1] > 1 or self._mask is not None or self._watched or not self._bare:
+        if (
+            tokens.shape[1] > 1
+            or self._mask is not None
+            or self._watched
+            or not self._bare
+            or self._told_places
+        ):
             return self.step(tokens)[:, -1]
         self._columns += 1
         if self._columns > self._room:
@@ -186,6 +195,7 @@ class HfSession:
     def hold_place(self) -> None:
         """See `StaticSession`. A mask is laid out for the whole cache: causality hides what is not written yet."""
         self._next = self._next.clone()
+        self._place = torch.tensor([self._columns], device=self._next.device) if self._told_places else None
         self._whole_mask = None
         if self._mask is not None:
             self._whole_mask = self._mask.new_ones(len(self._mask), self._room)
@@ -193,20 +203,26 @@ class HfSession:
 
     def tick(self, tokens: Tensor) -> Tensor:
         """(B, 1) int64 -> (B, V)."""
-        logits = self._answer(tokens, self._next, 1, self._whole_mask, self._each_step)[:, -1]
+        logits = self._answer(tokens, self._next, 1, self._whole_mask, self._each_step, self._place)[:, -1]
         self._next.add_(1)
+        if self._place is not None:
+            self._place.add_(1)
         return logits
 
     @property
     def unticks(self) -> bool:
         """See `StaticSession`."""
-        return self._owner.static and counts_on_device(self._cache)
+        kept = self._owner.static and keeps_places(self._cache)
+        return kept and (self._told_places or counts_on_device(self._cache))
 
     def untick(self, count: int) -> None:
-        """The cache counts its columns in device memory, too."""
+        """The cache counts its columns in device memory, too, unless it is told them."""
         with self._forward.mode():
             self._next.sub_(count)
-            set_back(self._cache, count)
+            if self._place is not None:
+                self._place.sub_(count)
+            if counts_on_device(self._cache):
+                set_back(self._cache, count)
 
     def ticked(self, tokens: Tensor) -> None:
         """(B, K) int64."""
@@ -225,7 +241,10 @@ class HfSession:
         """(B, K) int64, (B, K) int64 -> (B, columns, V)."""
         self._columns += ids.shape[1]
         check_context(self._columns, self._room, self._owner.model)
-        return self._answer(ids, positions, columns, self._mask, model_inputs)
+        places = None
+        if self._told_places:
+            places = torch.arange(self._columns - ids.shape[1], self._columns, device=positions.device)
+        return self._answer(ids, positions, columns, self._mask, model_inputs, places)
 
     def _answer(
         self,
@@ -234,9 +253,12 @@ class HfSession:
         columns: int,
         mask: Tensor | None,
         model_inputs: dict[str, Any],
+        places: Tensor | None,
     ) -> Tensor:
         """The model's own call."""
         inputs = self._given(mask, positions, columns, model_inputs)
+        if places is not None:
+            inputs["cache_position"] = places
         if self._watched:
             inputs["output_hidden_states"] = True
         output: Any = self._forward.run(ids, inputs)

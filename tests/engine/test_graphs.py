@@ -346,3 +346,21 @@ def test_no_graph_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plain.generate(EQUAL, max_new_tokens=3)
+
+
+def test_a_kind_of_step_is_warmed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed = []
+
+    class Seen(loop.Captured):
+        def __init__(self, body: Any, device: Any, generators: Any = (), warm: int = loop.WARM) -> None:
+            super().__init__(body, device, generators, warm)
+            if body.__name__ == "step":
+                warmed.append(warm)
+
+    monkeypatch.setattr(loop, "Captured", Seen)
+    _, other = decoders(Steady(), CHAIN, "cpu", "input_pos")
+    for count, prompts in ((9, EQUAL), (9, EQUAL), (10, EQUAL), (9, EQUAL[:1]), (9, EQUAL)):
+        other.generate(prompts, max_new_tokens=count, seed=1)
+    with torch.inference_mode():  # a forward would be compiled for it anew
+        other.generate(EQUAL, max_new_tokens=9, seed=1)
+    assert warmed == [loop.WARM, 0, loop.WARM, loop.WARM, 0, loop.WARM]

@@ -18,6 +18,11 @@ from .ends import Ends
 from .pieces import Pieces
 
 
+def whole_buffer(history: History) -> View:
+    """What held steps are shown: they are told the lengths, and take ids wider than the longest row."""
+    return View(history.tokens, history.lengths, history.prompt_lengths, (), ())
+
+
 class Body:
     """`step` is the forward, the processors, the draw as `draw` says ("argmax", "categorical") and the history. Where
     the host must be asked in between, the step is in two: `first` as far as `pieces.held`, and `last` from
@@ -125,14 +130,9 @@ class Body:
         last = (self._history.lengths - self.written.long() - 1).unsqueeze(1)  # (R,) -> (R, 1)
         self.newest.copy_(self._history.tokens.gather(1, last))
 
-    def view(self) -> View:
-        """The whole buffer: held steps are told the lengths, and take ids wider than the longest row."""
-        history = self._history
-        return View(history.tokens, history.lengths, history.prompt_lengths, (), ())
-
     def _through(self, begin: int, end: int, scores: Tensor) -> Tensor:
         """(R, V) -> (R, V) by the processors [begin, end)."""
-        view = self.view()
+        view = whole_buffer(self._history)
         for step in self._steps[begin:end]:
             scores = step(view, as_scores(scores))
         return scores

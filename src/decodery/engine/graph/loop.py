@@ -14,7 +14,7 @@ from ..plan.plan import as_scores
 from ..rng import RowRng, TorchRng
 from ..run.run import Run
 from ..run.said import Said
-from .body import Body
+from .body import Body, whole_buffer
 from .capture import WARM, Captured
 from .ends import Ends, ends_of
 from .flights import Flights, Landed, landed
@@ -58,10 +58,10 @@ class GraphedSteps:
         self._history, self._plan, self._rng = run._history, run._plan, run.rng
         processors, device = self._plan.processors, self._history.tokens.device
         watched = run._watchers.want_scores or run._watchers.want_steps or draw == "custom" or run._told
-        # A finished row that goes on drawing is the host's to pad, too; device and host know the same ends.
         ends = ends_of(run._stops, self._history)
-        self._body = self._body_with(Pieces(0, 0, 0), "", ends)
-        pieces = Pieces(0, 0, 0) if watched else pieces_of(processors, self._body.view(), self._like_scores())
+        pieces = Pieces(0, 0, 0)
+        if not watched:
+            pieces = pieces_of(processors, whole_buffer(self._history), self._like_scores())
         if pieces.reason:
             warnings.warn(
                 f"compile: {pieces.reason}, so the graph is split there", RuntimeWarning, stacklevel=8
@@ -85,7 +85,8 @@ class GraphedSteps:
         inside = () if sampling else generators
         names = tuple(step.name for step in processors)
         unpadded = not any(run._feed.offsets) and run._feed._mask is None
-        self._kind = (*self._history.tokens.shape, unpadded, run._rectangle, draw, watched, names)
+        inputs = (torch.is_inference_mode_enabled(), *sorted(run._feed._inputs))  # compiled for anew, too
+        self._kind = (*self._history.tokens.shape, unpadded, run._rectangle, draw, watched, names, inputs)
         self._known, warm = known, 0 if self._kind in known else WARM
         self._step = Captured(self._body.step, device, inside, warm)
         self._first = Captured(self._body.first, device, (), warm)

@@ -263,7 +263,7 @@ def at_rest(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], list[int],
     def seen(self: Any) -> None:
         rest(self)
         history = self._history
-        rests.append((history.lengths.tolist(), list(history.host_lengths), self._body.growing.tolist()))
+        rests.append((history.lengths.tolist(), list(history.host_lengths), self._standing.growing.tolist()))
 
     monkeypatch.setattr(loop.GraphedSteps, "_come_to_rest", seen)
     return rests

@@ -118,6 +118,8 @@ class Sampler(Protocol):
         history and random numbers where they are, and its answer is not looked at."""
         ...
 
+    # def settle(self, standing, tokens, bad, unsure) -> None: in the place of `engine.graph.standing.settle`
+
 
 class Sampling(Protocol):
     """A repetition penalty (1: none), a chain and the draw, whose history and random numbers are in device memory."""

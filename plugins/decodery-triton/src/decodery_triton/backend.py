@@ -11,6 +11,7 @@ from decodery.engine.rng import RowRng, TorchRng
 from decodery.kernels.backends import Chain
 
 from .chains import LARGEST, refuses
+from .settle import settle
 from .step import SamplingStep
 
 
@@ -20,6 +21,8 @@ class TritonSampler:
     name = "triton"
     devices = frozenset({"cuda graph"})
     dtypes = frozenset({torch.float32, torch.bfloat16, torch.float16})
+
+    settle = staticmethod(settle)
 
     def refuses(self, chain: Chain) -> str:
         """Why not; "" if it can."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from .chains import BLOCK, Coded
 from .maxima import block_maxima
 from .select import BY_ROW, BY_TORCH, BY_UNIFORM, select_and_draw
+from .ties import in_order
 
 PER = 32
 """Blocks a program of the pass over the row."""
@@ -120,6 +121,7 @@ def draw(
         code.window, space.vocab, space.blocks, bits.shape[-1],
         LEADING=code.leading, CODE=code.code, PARTS=code.parts, SEEN=seen is not None, SUMS=code.sums,
         DRAW=how.kind, ADVANCE=advance, HALTS=halted is not None,
+        IN_ORDER=in_order(space.rows, space.vocab, scores.device),
         BLOCK=BLOCK, BLOCKS=max(16, triton.next_power_of_2(space.blocks)),
         CHOSEN=code.chosen, SLOTS=code.slots, num_warps=4 if code.chosen <= 64 else 8,
     )  # fmt: skip

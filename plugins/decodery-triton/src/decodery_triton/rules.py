@@ -1,6 +1,6 @@
 """The cuts on a row's candidates inside of a kernel; `decodery.kernels.rules` has the same in torch.
 
-Letters: K slots in descending order of score, -inf where there is none. Each rule gives (values, unsure).
+Letters: K slots in descending order of score, of equals the last token first, -inf where there is none. Each rule gives (values, unsure).
 """
 
 from __future__ import annotations
@@ -33,7 +33,17 @@ def weights_of(values):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def cut(values, unsure, slot, total, bound, min_keep, KIND: tl.constexpr, SLOTS: tl.constexpr):  # type: ignore[no-untyped-def]
+def cut(
+    values,
+    unsure,
+    slot,
+    total,
+    bound,
+    min_keep,
+    KIND: tl.constexpr,
+    SLOTS: tl.constexpr,
+    IN_ORDER: tl.constexpr,
+):  # type: ignore[no-untyped-def]
     """One truncation. total float64: of the weights of all that the rule looks at; bound float64; min_keep int32."""
     if KIND == K:
         kept = tl.minimum(tl.maximum(bound.to(tl.int32), min_keep), SLOTS)
@@ -44,11 +54,16 @@ def cut(values, unsure, slot, total, bound, min_keep, KIND: tl.constexpr, SLOTS:
         first = slot < min_keep
         sure = (tail > 1.0 - bound + NEAR_MASS) | first
         possible = (tail > 1.0 - bound - NEAR_MASS) | first
-        # Both are prefixes. Which of several that tie across the cut are kept is an accident of the reference's sort.
-        last = at(values, slot, tl.sum(possible.to(tl.int32), 0) - 1)
-        doubtful = at(values, slot, tl.sum(sure.to(tl.int32), 0))
-        values = tl.where(values < last, float("-inf"), values)
-        unsure = unsure | (values <= doubtful).to(tl.int32)
+        # Both are prefixes. Which of several that tie across the cut are kept is an accident of the reference's sort,
+        # unless it leaves them in their order.
+        if IN_ORDER:
+            values = tl.where(possible, values, float("-inf"))
+            unsure = unsure | (possible & (sure == 0)).to(tl.int32)
+        else:
+            last = at(values, slot, tl.sum(possible.to(tl.int32), 0) - 1)
+            doubtful = at(values, slot, tl.sum(sure.to(tl.int32), 0))
+            values = tl.where(values < last, float("-inf"), values)
+            unsure = unsure | (values <= doubtful).to(tl.int32)
     else:
         likely = weights_of(values)
         margin = NEAR_RATIO

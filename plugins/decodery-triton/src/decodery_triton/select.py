@@ -19,8 +19,9 @@ WEIGHT = tl.constexpr(certificate.WEIGHT)
 
 
 @triton.jit
-def threshold(keys, low, count, wanted, room):  # type: ignore[no-untyped-def]
-    """The bound that leaves at least `wanted` and, where ties allow, at most `room` of the keys: bisection."""
+def threshold(keys, low, count, wanted, room, ALL: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The bound that leaves at least `wanted` and at most `room` of the keys: bisection. Where ties do not allow it,
+    fewer, down to none; more if ALL that are wanted must be there."""
     high = tl.max(keys, 0).to(tl.int64) + 1
     low = low.to(tl.int64)
     while (count > room) & (low + 1 < high):
@@ -30,13 +31,17 @@ def threshold(keys, low, count, wanted, room):  # type: ignore[no-untyped-def]
         low = tl.where(enough, middle, low)
         high = tl.where(enough, high, middle)
         count = tl.where(enough, above, count)
+    if not ALL:
+        if count > room:
+            low = high
+            count = tl.sum((keys >= low).to(tl.int32), 0)
     return low, count
 
 
 @triton.jit
 def gathered(  # type: ignore[no-untyped-def]
     scores, maxima, settings, seen, penalty, list_at, values_at, ids_at, wanted, vocab, blocks,
-    LEADING: tl.constexpr, CODE: tl.constexpr, SEEN: tl.constexpr,
+    LEADING: tl.constexpr, CODE: tl.constexpr, SEEN: tl.constexpr, ALL: tl.constexpr,
     BLOCK: tl.constexpr, BLOCKS: tl.constexpr, CHOSEN: tl.constexpr, SLOTS: tl.constexpr,
 ):  # fmt: skip
     """Write the best tokens in ascending id order to `values_at`, `ids_at` -> (how many, whether they are all that is
@@ -44,8 +49,8 @@ def gathered(  # type: ignore[no-untyped-def]
     block = tl.arange(0, BLOCKS)
     keys = ordered(tl.load(maxima + block, mask=block < blocks, other=float("-inf")))
     count = tl.sum((keys > NOTHING).to(tl.int32), 0)
-    low, count = threshold(keys, tl.zeros_like(count) + (NOTHING + 1), count, wanted, CHOSEN)
-    crowded = count > CHOSEN
+    low, count = threshold(keys, tl.zeros_like(count) + (NOTHING + 1), count, wanted, CHOSEN, ALL)
+    crowded = (count > CHOSEN) | (count == 0)
     chosen = keys >= low
     rank = tl.cumsum(chosen.to(tl.int32), 0) - 1
     tl.store(list_at + rank, block, mask=chosen & (rank < CHOSEN))
@@ -56,13 +61,13 @@ def gathered(  # type: ignore[no-untyped-def]
     found = read(scores, place, inside, seen, penalty, settings, LEADING, CODE, SEEN)
     keys = ordered(found)
     count = tl.sum((keys >= low).to(tl.int32), 0)
-    low, count = threshold(keys, low, count, wanted, SLOTS)
+    low, count = threshold(keys, low, count, wanted, SLOTS, ALL)
     taken = keys >= low
     rank = tl.cumsum(taken.to(tl.int32), 0) - 1
     tl.store(values_at + rank, found, mask=taken & (rank < SLOTS))
     tl.store(ids_at + rank, place, mask=taken & (rank < SLOTS))
     tl.debug_barrier()
-    return tl.minimum(count, SLOTS), low <= NOTHING + 1, crowded | (count > SLOTS)
+    return tl.minimum(count, SLOTS), low <= NOTHING + 1, crowded | (count > SLOTS) | (count == 0)
 
 
 @triton.jit
@@ -113,10 +118,11 @@ def select_and_draw(  # type: ignore[no-untyped-def]
     scores, maxima, sums, settings, settings_stride, seen, penalties, lists, values_out, ids_out, weights_out,
     uniforms, row_keys, samples, steps, consumer, clock, threads, halted, tokens, flags, window, vocab, blocks, words,
     LEADING: tl.constexpr, CODE: tl.constexpr, PARTS: tl.constexpr, SEEN: tl.constexpr, SUMS: tl.constexpr,
-    DRAW: tl.constexpr, ADVANCE: tl.constexpr, HALTS: tl.constexpr,
+    DRAW: tl.constexpr, ADVANCE: tl.constexpr, HALTS: tl.constexpr, IN_ORDER: tl.constexpr,
     BLOCK: tl.constexpr, BLOCKS: tl.constexpr, CHOSEN: tl.constexpr, SLOTS: tl.constexpr,
 ):  # fmt: skip
-    """tokens (R,) int64; flags (R,) uint8: 0 certain, 1 the reference must decide, 2 the window was outgrown."""
+    """tokens (R,) int64; flags (R,) uint8: 0 certain, 1 the reference must decide, 2 the window was outgrown. IN_ORDER:
+    the reference's sort leaves equals in their order."""
     row = tl.program_id(0).to(tl.int64)
     settings += row * settings_stride
     seen += row * words
@@ -131,12 +137,13 @@ def select_and_draw(  # type: ignore[no-untyped-def]
         wanted = tl.minimum(tl.minimum(asked, 1073741824.0).to(tl.int32), wanted)
     count, whole, outgrown = gathered(
         scores + row * vocab, maxima, settings, seen, penalty, lists, values_out, ids_out, wanted, vocab, blocks,
-        LEADING, CODE, SEEN, BLOCK, BLOCKS, CHOSEN, SLOTS,
+        LEADING, CODE, SEEN, ((CODE >> (4 * LEADING)) & 15) == K, BLOCK, BLOCKS, CHOSEN, SLOTS,
     )  # fmt: skip
     slot = tl.arange(0, SLOTS)
     found = tl.load(values_out + slot, mask=slot < count, other=float("-inf"))
-    packed = tl.sort((ordered(found).to(tl.int64) << 32) | (SLOTS - 1 - slot).to(tl.int64), descending=True)
-    home = (SLOTS - 1 - (packed & 0xFFFFFFFF)).to(tl.int32)  # where the token stands in id order
+    # Of equals the last is first, as in an ascending sort from behind.
+    packed = tl.sort((ordered(found).to(tl.int64) << 32) | slot.to(tl.int64), descending=True)
+    home = (packed & 0xFFFFFFFF).to(tl.int32)  # where the token stands in id order
     values = unordered((packed >> 32).to(tl.int32))
     best = tl.max(values, 0)
     unsure = tl.zeros_like(home)
@@ -154,7 +161,9 @@ def select_and_draw(  # type: ignore[no-untyped-def]
                     row_total = row_mass(maxima, sums + row * blocks, best, blocks, BLOCKS)
                     total = tl.where(whole, total, row_total)
             min_keep = tl.load(settings + 2 * i + 1).to(tl.int32)
-            values, unsure = cut(values, unsure, slot, total, bound, min_keep, (CODE >> (4 * i)) & 15, SLOTS)
+            values, unsure = cut(
+                values, unsure, slot, total, bound, min_keep, (CODE >> (4 * i)) & 15, SLOTS, IN_ORDER
+            )
             if ((CODE >> (4 * i)) & 15) != K:
                 if i == LEADING:
                     last = tl.max(tl.where(slot == count - 1, values, float("-inf")), 0)

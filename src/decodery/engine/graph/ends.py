@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,9 +11,21 @@ from ...contracts.lowering import AtTokens
 from ..buffers.history import History
 from ..steps.stopping import StopRules
 
-Ends = Callable[[Tensor], Tensor]
-"""Newest tokens (R,) int64, which are in the history -> (R,) bool: rows that end with them."""
 _FAR = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Newest tokens (R,) int64, which are in the history -> (R,) bool: rows that end with them: they are among `named`
+    (S,) int64, or the text is as long as `most` (R,) int64."""
+
+    named: Tensor
+    most: Tensor
+    history: History
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        ended = (tokens.unsqueeze(1) == self.named).any(1)  # (R, 1) == (S,) -> (R, S) -> (R,)
+        return ended | (self.history.lengths >= self.most)
 
 
 def ends_of(stops: StopRules, history: History) -> Ends | None:
@@ -27,10 +39,4 @@ def ends_of(stops: StopRules, history: History) -> Ends | None:
             least = torch.full_like(most, min(ending.most, _FAR))
             most = torch.minimum(most, least + history.prompt_lengths if ending.beyond_prompt else least)
     named = sorted({token for ending in endings if isinstance(ending, AtTokens) for token in ending.ids})
-    ids = torch.tensor(named, dtype=torch.int64, device=most.device)
-
-    def ends(tokens: Tensor) -> Tensor:
-        named = (tokens.unsqueeze(1) == ids).any(1)  # (R, 1) == (S,) -> (R, S) -> (R,)
-        return named | (history.lengths >= most)
-
-    return ends
+    return Ends(torch.tensor(named, dtype=torch.int64, device=most.device), most, history)

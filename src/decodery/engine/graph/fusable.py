@@ -1,8 +1,10 @@
-"""Which of a run's last processors a sampler does together with the draw."""
+"""What a sampler does of a step: a run's last processors together with the draw, and what becomes of the tokens."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import torch
 
 from ...contracts.lowering import Edit, Map, Seen, Truncation
 from ...host.registry import Host
@@ -10,6 +12,7 @@ from ...kernels.backends import Chain, Sampler
 from ...kernels.table import choose
 from ..plan.tail import find_tail
 from ..steps.apply import BoundStep
+from .standing import Settle, settle
 
 PLACE = "cuda graph"
 """What backends with kernels for graphs name among their devices."""
@@ -36,6 +39,12 @@ def fusable(steps: tuple[BoundStep, ...], host: Host) -> Fusable | None:
         if isinstance(choice.backend, Sampler):
             return Fusable(begin, tail.chain, penalty, choice.backend)
     return None
+
+
+def settling(host: Host, device: torch.device) -> Settle:
+    """`standing.settle`, or a backend's that does the same in one launch."""
+    backend = choose(host, PLACE, None).backend if device.type == "cuda" else None
+    return getattr(backend, "settle", settle)
 
 
 def _penalty(head: tuple[Edit | Map, ...]) -> float | None:

@@ -16,10 +16,11 @@ from ..run.run import Run
 from ..run.said import Said
 from .body import Body, whole_buffer
 from .capture import WARM, Captured
-from .ends import Ends, ends_of
+from .ends import ends_of
 from .flights import Flights, Landed, landed
-from .fusable import Fusable, fusable
+from .fusable import Fusable, fusable, settling
 from .pieces import Pieces, pieces_of
+from .standing import Standing
 
 CALM = 4
 """After a row that the host must settle, so many steps are waited for: the next one often wants it, too."""
@@ -66,8 +67,11 @@ class GraphedSteps:
             warnings.warn(
                 f"compile: {pieces.reason}, so the graph is split there", RuntimeWarning, stacklevel=8
             )
-        self._body = self._body_with(pieces, draw, ends)
-        self._body.growing.copy_(run._rows.mask_of(run._rows.unfinished))
+        self._standing = Standing(self._history, ends, everyone=run._rectangle, pads=run._pads_finished)
+        self._body = Body(
+            session, processors, pieces, draw, self._rng, self._standing, settling(host, device)
+        )
+        self._standing.growing.copy_(run._rows.mask_of(run._rows.unfinished))
         sampling = None
         if draw == "categorical" and not watched and self._may_fuse():
             found = fusable(processors[pieces.resumed :], host)
@@ -92,7 +96,7 @@ class GraphedSteps:
         self._first = Captured(self._body.first, device, (), warm)
         self._last = Captured(self._body.last, device, inside, warm)
         self._decide = Captured(self._body.decide, device, generators)
-        self._flights = Flights(self._step, self._body.told)
+        self._flights = Flights(self._step, self._standing.told)
         self._one = self._open if watched else self._split if pieces.reason else self._whole
         self._pieces = pieces
         # A step that stood still is taken back, and a generator of torch's would have moved on with it.
@@ -158,9 +162,9 @@ class GraphedSteps:
         before = list(run.reasons)
         run._follow(told.drawn, True, told.tokens)
         if any(told.bad) or (self._ends is None and run.reasons != before):
-            body.growing.copy_(rows.mask_of(rows.unfinished))
+            self._standing.growing.copy_(rows.mask_of(rows.unfinished))
         if halted:
-            body.halted.zero_()
+            self._standing.halted.zero_()
 
     def _settled(self, told: Landed) -> Landed:
         """What becomes of rows that are bad, or that the sampler was unsure of. Nothing has moved since their step."""
@@ -170,15 +174,17 @@ class GraphedSteps:
             self._session.untick(2)
             body.feed_again()
             self._step()
-            body.replace(body.told[0], body.written)
+            self._standing.replace(self._standing.told[0], self._standing.written)
         if any(told.unsure):
             self._plan.undecided(sum(told.unsure))
             if self._sampling is not None:
                 self._sampling.stand(self._count - 1)  # the reference draws the same numbers
             self._decide()
             if self._sampling is not None:
-                self._sampling.observe(torch.where(body.told[2] != 0, body.told[0], -1).unsqueeze(1))
-            told = landed(body.told, body.told[0].clone())
+                self._sampling.observe(
+                    torch.where(self._standing.told[2] != 0, self._standing.told[0], -1).unsqueeze(1)
+                )
+            told = landed(self._standing.told, self._standing.told[0].clone())
         if any(told.bad):
             self._judge()
         return told
@@ -186,7 +192,7 @@ class GraphedSteps:
     def _judge(self) -> None:
         """Names the bad row, or ends it. The steps are shown the text of before this step, as the host counts it."""
         run, history = self._run, self._history
-        written, raw = self._body.written.long(), self._body.logits.clone()
+        written, raw = self._standing.written.long(), self._body.logits.clone()
         history.lengths -= written
         history.steps -= written
         run._raw.set(raw)
@@ -204,7 +210,7 @@ class GraphedSteps:
             scores = step(view, scores)
         body.take_in(scores)
         self._last()
-        self._follow(landed(body.told, body.told[0].clone()))
+        self._follow(landed(self._standing.told, self._standing.told[0].clone()))
 
     def _open(self) -> None:
         """The host processes and chooses."""
@@ -215,7 +221,7 @@ class GraphedSteps:
         tokens = run.pick()
         mask = run._rows.mask
         run.append(tokens)
-        body.replace(tokens, mask)
+        self._standing.replace(tokens, mask)
 
     # -- beginning and end ------------------------------------------------------------------------------------
 
@@ -227,26 +233,12 @@ class GraphedSteps:
             if ahead := self._flights.forget():
                 self._session.untick(ahead)
                 if not run.done:  # behind the last row's end a step stands still
-                    history.rewind(self._body.written.long(), [0] * len(history.host_lengths))
+                    history.rewind(self._standing.written.long(), [0] * len(history.host_lengths))
             if self._sampling is not None:
                 self._sampling.stand(self._count)
             run._feed.ticked(self._count)
         if self._count > WARM:
             self._known.add(self._kind)
-
-    def _body_with(self, pieces: Pieces, draw: str, ends: Ends | None) -> Body:
-        run = self._run
-        return Body(
-            self._session,
-            self._history,
-            self._plan.processors,
-            pieces,
-            draw,
-            self._rng,
-            ends,
-            everyone=run._rectangle,
-            pads=run._pads_finished,
-        )
 
     def _like_scores(self) -> torch.Tensor:
         """(R, V) zeros."""
@@ -265,7 +257,7 @@ class GraphedSteps:
             history.tokens.device,
             penalty=found.penalty,
             rng=self._rng,
-            halted=self._body.halted,
+            halted=self._standing.halted,
         )
         if sampling is not None:
             columns = torch.arange(history.tokens.shape[1], device=history.tokens.device)

@@ -71,9 +71,13 @@ def _options(device: torch.device) -> dict[str, Any] | None:
     try:
         # Late: inductor takes seconds to import.
         if device.type == "cuda":
-            from .rewriting_on_cuda import OneRowProducts  # noqa: PLC0415
+            from torch._inductor import config  # noqa: PLC0415
 
-            return {"post_grad_custom_post_pass": OneRowProducts()}
+            from .cuda.rewriting import OneTokenOnCuda  # noqa: PLC0415
+
+            # What of a small step is independent, rotating query and key and writing the cache, is one launch.
+            together = {"combo_kernels": True} if hasattr(config, "combo_kernels") else {}
+            return {"post_grad_custom_post_pass": OneTokenOnCuda(), **together}
         from .rewriting import SumsForOneToken  # noqa: PLC0415
     except ImportError:  # torch before 2.6 has no such passes
         return None

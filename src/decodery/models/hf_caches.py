@@ -32,6 +32,22 @@ def reorder_in_place(cache: Any, rows: Tensor) -> None:
                 states.copy_(states.index_select(0, rows.to(states.device)))
 
 
+def without_windows(cache: Any, room: int) -> Any:
+    """A static cache whose sliding layers hold every token, as the others do; the model's mask hides what is older.
+
+    A window that begins to move when it is full decides so on the host, by numbers that are others each step: a forward
+    would be compiled anew for each of them, and a CUDA graph goes on as it was captured.
+    """
+    # Late, to keep transformers out of the start-up of everything else.
+    from transformers.cache_utils import StaticLayer, StaticSlidingWindowLayer  # noqa: PLC0415
+
+    cache.layers = [
+        StaticLayer(max_cache_len=room) if isinstance(layer, StaticSlidingWindowLayer) else layer
+        for layer in cache.layers
+    ]
+    return cache
+
+
 def counts_on_device(cache: Any) -> bool:
     """A static cache whose layers say in a tensor how many tokens they have: see `set_back`."""
     return all(isinstance(getattr(layer, "cumulative_length", None), Tensor) for layer in cache.layers)

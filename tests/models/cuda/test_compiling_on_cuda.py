@@ -149,3 +149,17 @@ def test_a_compiled_forward_takes_them_for_one_row(rows: int, monkeypatch: pytes
         found = Compiled(model, x.device)(x)
         torch.testing.assert_close(found, model(x), atol=1e-4, rtol=1e-4)
     assert launches == ([(64, 32, 32)] if rows == 1 else [])
+
+
+def test_what_is_new_in_a_capture_goes_uncompiled() -> None:
+    torch._dynamo.reset()
+    compiled = Compiled(lambda x: (x * 2).cumsum(-1), torch.device("cuda"))
+    x = torch.arange(4.0, device="cuda")
+    compiled(x)
+    longer = torch.arange(6.0, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = compiled(longer)
+    longer.add_(1)
+    graph.replay()
+    assert found.tolist() == [2, 6, 12, 20, 30, 42]

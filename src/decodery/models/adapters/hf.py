@@ -21,6 +21,7 @@ from ..hf_caches import (
     is_static,
     keeps_everything,
     only_recurrent,
+    without_windows,
 )
 from ..inference import plain_module
 from ..keeping.module import EvalMode
@@ -193,4 +194,4 @@ class HfModel:
                 f"a static cache of {name_of(self.model)} needs to know how long the text can be",
                 remedy="give a stop rule max_new_tokens, or Decoder(max_length=...)",
             )
-        return StaticCache(config=config, max_cache_len=room)
+        return without_windows(StaticCache(config=config, max_cache_len=room), room)

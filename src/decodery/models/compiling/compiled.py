@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ class Compiled:
     """
 
     def __init__(self, model: Callable[..., Any], device: torch.device) -> None:
-        self._model = model
+        self._model, self._on_cuda = model, device.type == "cuda"
         wishes: dict[str, Any] = {"dynamic": False, "options": _options(device)}
         if "recompile_limit" in inspect.signature(torch.compile).parameters:
             wishes["recompile_limit"] = SHAPES
@@ -45,7 +46,8 @@ class Compiled:
         from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415
 
         try:
-            return self._call(*given, **named)
+            with self._nothing_new():
+                return self._call(*given, **named)
         except TorchDynamoException as error:
             # What fails is the making of code, before it runs; parts that have run wrote what is written again.
             self._call = self._model
@@ -57,6 +59,13 @@ class Compiled:
                 stacklevel=2,
             )
             return self._model(*given, **named)
+
+    def _nothing_new(self) -> AbstractContextManager[Any]:
+        """While a CUDA graph is captured nothing can be compiled: what would be compiled anew goes uncompiled."""
+        set_stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
+        if self._on_cuda and set_stance is not None and torch.cuda.is_current_stream_capturing():
+            return cast("AbstractContextManager[Any]", set_stance("eager_on_recompile"))
+        return nullcontext()
 
 
 def as_compiled_for(ids: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ OUTGROWN = 2
 """The flag of `OneCall` for a row that is too flat for candidates."""
 PARTS = 32
 """Into so many a row is cut to find its best token: each maximum costs something of its own."""
+FEW = 4
+"""So many rows are looked at one after another; more may be worth several threads."""
 
 
 class Found(Protocol):
@@ -135,10 +137,23 @@ class Sampling(Protocol):
         ...
 
 
+def array_of(scores: Tensor) -> Any:
+    """The same numbers as numpy's, which finds the first of the best (a NaN, where there is one) at the speed of
+    memory; None where torch was built without it, or the tensor is not plainly in memory."""
+    try:
+        return scores.numpy()
+    except (RuntimeError, TypeError):
+        return None
+
+
 def argmax(scores: Tensor) -> Tensor:
-    """The smallest id among the best: (R, V) float32 -> (R,) int64. Maxima of parts first, several times faster than
-    `Tensor.argmax` on a CPU. A NaN wins, as there."""
+    """The smallest id among the best: (R, V) float32 -> (R,) int64. A NaN wins, as in `Tensor.argmax`, than which both
+    ways are several times faster on a CPU: numpy's own, and maxima of parts first."""
     rows, vocab = scores.shape
+    if scores.is_cpu and (rows <= FEW or torch.get_num_threads() == 1):
+        array = array_of(scores)
+        if array is not None:
+            return torch.from_numpy(array.argmax(-1))
     width, rest = divmod(vocab, PARTS)
     if width < PARTS or rest or not scores.is_contiguous():
         return scores.argmax(-1)

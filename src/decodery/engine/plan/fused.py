@@ -83,7 +83,7 @@ class Fused:
         if self._one is not None and scores.shape[0] == 1:
             token = self._alone(self._one, view, scores, window, rng)
             if token is not None:
-                return torch.tensor([token])
+                return torch.full((1,), token)
         work = self._edited(view, scores)
         if self._greedy:
             return self._best(work)

@@ -282,6 +282,44 @@ def test_an_edit_of_other_numbers_is_refused() -> None:
         once.torch(rows(1, 200, 1), [(ids, values)], torch.Generator())
 
 
+STRANGE = {
+    "float64": lambda row: row.double(),
+    "float16": lambda row: row.half(),
+    "every other column": lambda row: row.repeat_interleave(2, dim=1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_one_call_leaves_scores_that_it_does_not_take_alone(kind: str) -> None:
+    scores, backend = STRANGE[kind](rows(2, 200, 1)), native.NativeBackend()
+    generator = torch.Generator().manual_seed(1)
+    begin = generator.get_state()
+    counters = (*(torch.zeros(2, dtype=torch.int64) for _ in range(3)), 1)
+    assert backend.one_call([], CHAINS[0], False).torch(scores, [], generator) is None
+    assert backend.one_call([], CHAINS[0], False).row(scores, [], counters) is None
+    assert backend.one_call([], (), True).best(scores, []) is None
+    assert torch.equal(generator.get_state(), begin)
+
+
+@pytest.mark.parametrize("kind", [*STRANGE, "rows apart", "one column"])
+@pytest.mark.parametrize("strategy", ["sample", "greedy"])
+def test_scores_of_another_make_are_picked_from_all_the_same(
+    kind: str, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = {"seed": 1} if strategy == "sample" else {}
+    pipe = Pipeline().add("top_k", 5).with_strategy(strategy, **seed)
+    ids, plain = torch.zeros(2, 3, dtype=torch.int64), rows(2, 200, 1).half().float()
+    given = {
+        "rows apart": lambda row: torch.cat((row, row), 1)[:, :200],
+        "one column": lambda row: row[:, :1],
+    }
+    tokens = []
+    for backend in ("native", "reference"):
+        monkeypatch.setenv("DECODERY_KERNELS", backend)
+        tokens.append(pipe.bind(ids).pick(ids, {**STRANGE, **given}[kind](plain)))
+    assert torch.equal(*tokens)
+
+
 def test_what_it_cannot_run_it_says() -> None:
     backend = native.NativeBackend()
     assert "callable" in backend.refuses((Truncation("custom", keep=lambda log_probs: log_probs),))

@@ -126,6 +126,34 @@ def test_rows_that_one_pass_cannot_sum_are_cut_all_the_same(isa: str, name: str)
     assert torch.equal(ours, theirs)
 
 
+ALL = Truncation("k", 2000)
+
+
+@pytest.mark.parametrize("isa", sets())
+@pytest.mark.parametrize("heat", [0.7, 1.0, 1.5])
+@pytest.mark.parametrize("floor", [(3e-4, 1), (1e-3, 1), (3e-2, 5)])
+def test_a_floor_draws_the_same_whether_the_rows_mass_is_bounded_or_summed(
+    isa: str, heat: float, floor: tuple[float, int]
+) -> None:
+    """Alone a floor has only bounds at first, before another cut the sum: the hotter, the further they are apart."""
+    chain = (Map("temperature", heat), Truncation("floor", *floor))
+    backend, found = native.NativeBackend(isa), []
+    for vocab, seed in ((700, 1), (6001, 2), (6016, 3)):
+        scores = rows(60, vocab, seed)
+        scores[::7, 5:300] = -torch.inf
+        scores[::9] *= 0.01  # flat: the bounds leave more than are worth looking at
+        for steps in (chain, (*chain, ALL)):
+            generator = torch.Generator().manual_seed(seed)
+            tokens, flags = backend.draw_torch(backend.truncate(scores, steps, 512), vocab, generator)
+            found.append((tokens, flags, generator.get_state()))
+        (tokens, flags, end), (expected, doubts, at) = found[-2:]
+        trusted = doubts == 0
+        assert int(trusted.sum()) > 40
+        assert not flags[trusted].any()
+        assert torch.equal(tokens[trusted], expected[trusted])
+        assert torch.equal(end, at)
+
+
 def drawn(backend: Any, vocab: int, chain: tuple[Any, ...]) -> tuple[Any, Any, torch.Tensor]:
     """The row generator's draw, torch.multinomial's, and where its generator stands then."""
     scores = rows(5, vocab, vocab)

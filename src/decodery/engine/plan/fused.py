@@ -68,9 +68,9 @@ class Fused:
         self.fallbacks = 0
 
     @property
-    def edits(self) -> bool:
-        """Whether any step looks at the text."""
-        return bool(self._bound)
+    def looks(self) -> bool:
+        """Whether any step will look at the text; one that does not will not later."""
+        return any(part.looks for part in self._bound)
 
     def pick(self, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
         """(R, V) before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""

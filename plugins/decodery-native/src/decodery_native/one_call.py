@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from decodery.contracts.errors import PluginError
 from decodery.contracts.lowering import Map, Mode, Truncation
+from decodery.kernels.answers import Answers
 from decodery.kernels.backends import Chain, Counters, Picked, Touched
 
 from . import _native
 
 MODES: dict[Mode, int] = {"add": 0, "set": 1, "scale_by_sign": 2}
 """In the order of the C++ enumeration."""
-AHEAD = 16
-"""So many answers are allocated at once: what a model ran in between has emptied the caches of, costs its first call
-ten times the others, and `torch.empty` is a good part of that."""
 _Known = tuple[Tensor, Tensor, tuple[int, ...]]
 """The ids and values of an edit, and the eight numbers that C++ takes for them."""
-_Answer = tuple[Tensor, int]
-"""(R,) int64 tokens, and where they are."""
 
 
 class OneCall:
@@ -32,9 +29,10 @@ class OneCall:
     """
 
     def __init__(self, modes: Sequence[Mode], chain: Chain, compiled: _native.Chain | None) -> None:
-        self._modes, self._chain = [MODES[mode] for mode in modes], compiled
+        self._modes = [MODES[mode] for mode in modes]
+        self._chain: Any = compiled  # None where nothing is drawn
         self._kept: list[_Known | None] = [None] * len(modes)
-        self._answers: tuple[int, list[_Answer]] = (0, [])
+        self._answers = Answers(Tensor.data_ptr)
         self._counted: tuple[Counters, tuple[int, int, int, int]] | None = None
         self._heat = 0.0
         for part in chain:
@@ -47,7 +45,7 @@ class OneCall:
         given = batch(scores)
         if given is None:
             return None
-        tokens, at = self._answer(given[2])
+        tokens, at = self._answers.take(given[2])
         bad = _native.pick_best(given, self._edits(touched), self._heat, self._alone, at)
         return tokens, last_flags(tokens) if bad else None
 
@@ -60,43 +58,25 @@ class OneCall:
             keys, samples, steps, purpose = counters
             counted = counters, (keys.data_ptr(), samples.data_ptr(), steps.data_ptr(), purpose)
             self._counted = counted
-        tokens, at = self._answer(given[2])
-        bad = self._compiled.pick_row(given, self._edits(touched), counted[1], at)
+        tokens, at = self._answers.take(given[2])
+        bad = self._chain.pick_row(given, self._edits(touched), counted[1], at)
         return tokens, last_flags(tokens) if bad else None
 
     def torch(self, scores: Tensor, touched: Touched, generator: torch.Generator) -> Picked | None:
         given = batch(scores)
         if given is None:
             return None
-        tokens, at = self._answer(given[2])
+        tokens, at = self._answers.take(given[2])
         state = generator.get_state()
-        bad = self._compiled.pick_torch(given, self._edits(touched), state.data_ptr(), at)
+        bad = self._chain.pick_torch(given, self._edits(touched), state.data_ptr(), at)
         if bad:
             return tokens, last_flags(tokens)
         generator.set_state(state)
         return tokens, None
 
-    def _answer(self, rows: int) -> _Answer:
-        """(R,) int64, nobody else's."""
-        width, ahead = self._answers
-        if width != rows or not ahead:
-            with torch.inference_mode(False):  # they may be asked for outside of it
-                made = [torch.empty(rows, dtype=torch.int64) for _ in range(AHEAD)]
-            ahead = [(tokens, tokens.data_ptr()) for tokens in made]
-            self._answers = rows, ahead
-        try:
-            return ahead.pop()
-        except IndexError:  # another thread took the last
-            tokens = torch.empty(rows, dtype=torch.int64)
-            return tokens, tokens.data_ptr()
-
-    @property
-    def _compiled(self) -> _native.Chain:
-        if self._chain is None:
-            raise TypeError("a greedy plan draws nothing")
-        return self._chain
-
-    def _edits(self, touched: Touched) -> list[int]:
+    def _edits(self, touched: Touched) -> Sequence[int]:
+        if not touched:
+            return ()
         numbers: list[int] = []
         for place, (ids, values) in enumerate(touched):
             kept = self._kept[place]

@@ -20,14 +20,16 @@ from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
 from ..steps.facts import Facts
 from ..steps.opaque import keeps_state
 
+_IDS, _SCORES = torch.int64, torch.float32
+
 
 def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """(B, T) and (B, V), or (T,) and (V,) made so. Raises `InvalidInput` for anything else."""
-    if isinstance(logits, Tensor) and isinstance(input_ids, Tensor) and input_ids.dtype is torch.int64:
+    if isinstance(logits, Tensor) and isinstance(input_ids, Tensor) and input_ids.dtype is _IDS:
         # What nearly everybody gives, known by as little as will do: between two forwards every look is a slow one.
         shape, of_rows = input_ids.shape, logits.shape
         fit = len(shape) == len(of_rows) == 2 and shape[0] == of_rows[0] and of_rows[1]
-        if fit and logits.dtype.is_floating_point:
+        if fit and (logits.dtype is _SCORES or logits.dtype.is_floating_point):
             return input_ids, logits
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         found = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__

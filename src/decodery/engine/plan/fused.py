@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...contracts.lowering import Edit, Map, Truncation
 from ...kernels import survivors
+from ...kernels.answers import Singles
 from ...kernels.backends import OUTGROWN, Backend, OneCall, Picked, argmax
 from ...kernels.candidates import best_of
 from ...kernels.draw import bad_rows, inverse_cdf, multinomial
@@ -65,6 +66,7 @@ class Fused:
         one = OneRow(edits, tail.chain, greedy)
         self._one = one if one.able and getattr(backend, "alone", False) else None
         self._scratch: Tensor | None = None
+        self._singles = Singles()
         self.fallbacks = 0
 
     @property
@@ -88,7 +90,7 @@ class Fused:
         if self._one is not None and scores.shape[0] == 1:
             token = self._alone(self._one, view, scores, window, rng)
             if token is not None:
-                return torch.full((1,), token)
+                return self._singles.of(token)
         work = self._edited(view, scores)
         if self._greedy:
             return self._best(work)

@@ -58,6 +58,7 @@ std::vector<Edit> edits_of(const std::vector<int64_t>& numbers) {
 }
 
 using Rows = std::tuple<Address, bool, int64_t, int64_t, int64_t, int>;  // as in `Batch`
+using Counters = std::tuple<Address, Address, Address, uint32_t>;        // keys, samples, steps; the purpose
 
 Batch batch_of(const Rows& rows, const std::vector<int64_t>& edits) {
     const auto& [data, bf16, count, vocab, stride, threads] = rows;
@@ -96,9 +97,10 @@ NB_MODULE(_native, module) {
                  return flagged(batch, answers);
              })
         .def("pick_row",
-             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, Address keys,
-                Address samples, Address steps, uint32_t purpose, Address tokens) {
+             [](const Chain& chain, const Rows& rows, const std::vector<int64_t>& edits, const Counters& counters,
+                Address tokens) {
                  chain.must_cut();
+                 const auto& [keys, samples, steps, purpose] = counters;
                  const Batch batch = batch_of(rows, edits);
                  const Answers answers = answers_of(batch, tokens);
                  nb::gil_scoped_release free;

@@ -90,6 +90,22 @@ void draw_inverse(const Row& row, double uniform, const Margins& margins, Scratc
     if (!(threshold - below > slack && upto - threshold > slack)) *flag = 1;
 }
 
+// p / q of each candidate, scratch.places being their order; `ids` ascend, and each has its uniform. False where a
+// candidate is not among them.
+bool divided(const Row& row, const std::vector<int32_t>& ids, const std::vector<double>& uniforms, Scratch& scratch,
+             std::vector<double>& quotients) {
+    row.weights(scratch.weights);
+    quotients.resize(row.size());
+    size_t at = 0;
+    for (const int32_t place : scratch.places) {
+        while (at < ids.size() && ids[at] < row.ids[place]) ++at;
+        if (at == ids.size() || ids[at] != row.ids[place]) return false;
+        const float q = static_cast<float>(-std::log1p(-uniforms[at]));
+        quotients[place] = scratch.weights[place] / static_cast<double>(q);
+    }
+    return true;
+}
+
 void draw_race(const Row& row, const std::vector<double>& quotients, const Margins& margins, int64_t* token,
                uint8_t* flag) {
     double first = -1, second = -1;
@@ -115,7 +131,8 @@ void pick_row(const Batch& batch, const std::vector<Part>& chain, const Margins&
     const bool dense = sums_up(chain);
     for_rows(batch, [&](int64_t r, Scratch& scratch) {
         Row& row = scratch.row;
-        run_chain(row_of(batch, r, dense, scratch), chain, loops, margins, scratch, row);
+        // Of a token that may be left out every sum depends: this draw asks for them all.
+        run_chain(row_of(batch, r, dense, scratch), chain, loops, margins, scratch, row, Mass::summed);
         answers.flags[r] = flag_of(row);
         answers.tokens[r] = 0;
         if (!answers.flags[r]) draw_inverse(row, uniform[r], margins, scratch, answers.tokens + r, answers.flags + r);
@@ -129,7 +146,7 @@ void pick_torch(const Batch& batch, const std::vector<Part>& chain, const Margin
     if (static_cast<int64_t>(rows.size()) < batch.rows) rows.resize(batch.rows);
     Row* const found = rows.data();
     for_rows(batch, [&](int64_t r, Scratch& scratch) {
-        run_chain(row_of(batch, r, dense, scratch), chain, loops, margins, scratch, found[r]);
+        run_chain(row_of(batch, r, dense, scratch), chain, loops, margins, scratch, found[r], Mass::bounded);
     });
     // The numbers come one after another: no thread can be ahead of them.
     Twister twister(state, loops);
@@ -149,13 +166,18 @@ void pick_torch(const Batch& batch, const std::vector<Part>& chain, const Margin
         for (int64_t i = 0; i < count; ++i) ids[i] = row.ids[scratch.places[i]];
         twister.uniforms(ids.data(), count, batch.vocab, uniforms.data());
         if (!drawn) continue;
-        row.weights(scratch.weights);
-        quotients.resize(count);
-        for (int64_t i = 0; i < count; ++i) {
-            const float q = static_cast<float>(-std::log1p(-uniforms[i]));
-            quotients[scratch.places[i]] = scratch.weights[scratch.places[i]] / static_cast<double>(q);
-        }
+        divided(row, ids, uniforms, scratch, quotients);
         draw_race(row, quotients, margins, answers.tokens + r, answers.flags + r);
+        if (!answers.flags[r] || !row.rough) continue;
+        Row& again = scratch.row;
+        run_chain(row_of(batch, r, dense, scratch), chain, loops, margins, scratch, again, Mass::summed);
+        answers.flags[r] = flag_of(again);
+        if (answers.flags[r]) continue;
+        by_id(again, scratch.places);
+        if (divided(again, ids, uniforms, scratch, quotients))
+            draw_race(again, quotients, margins, answers.tokens + r, answers.flags + r);
+        else
+            answers.flags[r] = 1;
     }
     twister.store();
 }

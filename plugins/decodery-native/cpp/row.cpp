@@ -9,6 +9,7 @@ namespace decodery {
 namespace {
 
 constexpr int64_t kMost = 4096;  // more candidates than that: the dense path is as fast
+constexpr int64_t kFew = 1024;   // more than that by the bounds of the row's mass: its sum says who is one
 constexpr int64_t kGuess = 128;  // how many candidates a cut of unknown depth begins with, at least
 constexpr float kLeast = -std::numeric_limits<float>::infinity();
 
@@ -57,6 +58,29 @@ bool Whole::look(bool summing, Scratch& scratch) {
         }
     }
     return !find_maxima(*scores, *loops, scratch, &best) && std::isfinite(best);
+}
+
+void Whole::bound(Scratch& scratch) {
+    Sums of_maxima{};
+    const float scale = static_cast<float>(1 / temperature);
+    loops->f32.sums(scratch.maxima.data(), static_cast<int64_t>(scratch.maxima.size()), best, scale, Want::mass,
+                    &of_maxima);
+    low = of_maxima.mass;
+    high = of_maxima.mass * kBlock;
+}
+
+void Whole::bound(const Row& row, float threshold, Scratch& scratch) {
+    // What is not in `row` is less than the threshold, and no greater than its block's greatest.
+    const int64_t blocks = static_cast<int64_t>(scratch.maxima.size());
+    const int64_t reaching = loops->reaching(scratch.maxima.data(), blocks, threshold);
+    for (float& most : scratch.maxima) most = std::min(most, threshold);
+    bound(scratch);
+    row.weights(scratch.weights);
+    double found = 0;
+    for (const double weight : scratch.weights) found += weight;
+    const double scale = static_cast<float>(1 / temperature);
+    low = found + std::max(0.0, low - static_cast<double>(reaching) * std::exp((threshold - best) * scale));
+    high += found;
 }
 
 double Whole::log_mass() {
@@ -119,7 +143,9 @@ double first_threshold(const Part& first, Whole& whole, const Margins& margins, 
             at = whole.best + heat * (std::log(first.value) - 2 * margins.ratio);
             break;
         case Kind::floor:
-            at = whole.best + heat * (std::log(first.value) + whole.log_mass() - 2 * margins.floor);
+            if (whole.rough) whole.bound(scratch);
+            at = whole.best + heat * (std::log(first.value) + (whole.rough ? std::log(whole.low) : whole.log_mass()) -
+                                      2 * margins.floor);
             break;
         case Kind::eta: {
             const double entropy = whole.entropy();
@@ -149,7 +175,7 @@ bool sums_up(const std::vector<Part>& chain) {
 }
 
 void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops& loops, const Margins& margins,
-               Scratch& scratch, Row& row) {
+               Scratch& scratch, Row& row, Mass mass) {
     row = Row{std::move(row.values), std::move(row.ids), std::move(row.unsure)};
     size_t first = 0;
     double heat = 1;
@@ -157,7 +183,8 @@ void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops
     Whole whole{&scores, &loops};
     whole.temperature = heat;
     whole.moment = chain[first].kind == Kind::eta || chain[first].kind == Kind::typical;
-    if (!whole.look(sums_up(chain) && chain[first].kind != Kind::sigma, scratch)) {
+    whole.rough = mass == Mass::bounded && chain[first].kind == Kind::floor && first + 1 == chain.size();
+    if (!whole.look(sums_up(chain) && chain[first].kind != Kind::sigma && !whole.rough, scratch)) {
         row.flagged = true;
         return;
     }
@@ -165,7 +192,9 @@ void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops
     double threshold = first_threshold(chain[first], whole, margins, scratch, open);
     const float raw_best = whole.best;
     for (int tries = 0;; ++tries) {
-        if (!collect(scores, loops, lowered(threshold), kMost, scratch, row)) {
+        const float least = lowered(threshold);
+        if (!collect(scores, loops, least, whole.rough ? kFew : kMost, scratch, row)) {
+            if (whole.rough) return run_chain(scores, chain, loops, margins, scratch, row, Mass::summed);
             row.flagged = row.outgrown = true;
             return;
         }
@@ -180,6 +209,7 @@ void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops
             return;
         }
         row.outgrown = false;
+        if (whole.rough) whole.bound(row, least, scratch);
         cut(row, whole, chain[first], margins, scratch);
         if (!row.outgrown) break;
         if (!open || tries == 6) {
@@ -196,6 +226,7 @@ void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops
         else
             cut(row, whole, chain[i], margins, scratch);
     }
+    row.rough = whole.rough;
     if (row.values.empty() || !std::isfinite(row.values[0])) row.flagged = true;
 }
 

@@ -47,6 +47,7 @@ struct Row {
     bool outgrown = false;        // more tokens stay than are looked at here
     bool loose = false;           // a map may have rounded otherwise than the step would
     bool doubt = false;           // some token is unsure
+    bool rough = false;           // unsure for want of the row's mass: `run_chain` with `sum` knows more
 
     int64_t size() const { return static_cast<int64_t>(values.size()); }
     void weights(std::vector<double>& out) const;  // exp(value - best), the difference in float32
@@ -73,12 +74,17 @@ struct Whole {
     bool complete = false;  // the candidates are all that is left of it
     bool moment = false;    // some rule asks for the entropy
     bool have_mass = false, have_spread = false;
+    bool rough = false;     // the mass is only known to lie between these
+    double low = 0, high = 0;
     Sums sums{};
     Sums spread{};
 
     // Fills scratch.maxima, one for each block of the row, and `best`; `summing` says that log_mass or entropy will be
     // asked for. False where there is no best to speak of: a NaN, an infinite score, or everything banned.
     bool look(bool summing, Scratch& scratch);
+    // `low` and `high` from the maxima alone; better ones once everything of at least `threshold` is in `row`.
+    void bound(Scratch& scratch);
+    void bound(const Row& row, float threshold, Scratch& scratch);
     double log_mass();
     double entropy();
     double deviation();
@@ -102,9 +108,13 @@ bool collect(const Scores& scores, const Loops& loops, float threshold, int64_t 
 // Whether the chain asks for a sum over the whole row; those do not know edits.
 bool sums_up(const std::vector<Part>& chain);
 
+// How much is known of the row's mass. Where the chain is one floor, block maxima bound it: a token between what the
+// bounds allow is unsure, and it is seldom the one that is drawn.
+enum class Mass { bounded, summed };
+
 // The chain, whose first truncation needs `whole`. Fills `row`.
 void run_chain(const Scores& scores, const std::vector<Part>& chain, const Loops& loops, const Margins& margins,
-               Scratch& scratch, Row& row);
+               Scratch& scratch, Row& row, Mass mass);
 
 // rules.cpp: one truncation each; `whole` is asked only while it is not complete.
 void cut(Row& row, Whole& whole, const Part& part, const Margins& margins, Scratch& scratch);

@@ -96,9 +96,11 @@ void cut_ratio(Row& row, const Part& part, const Margins& margins, Scratch& scra
 }
 
 void at_least(Row& row, Whole& whole, const Part& part, double bound, double margin, Scratch& scratch) {
-    const double mass = std::exp(log_mass(row, whole, scratch));
-    row.weights(scratch.weights);
-    const double sure = bound * (1 + margin) * mass, possible = bound * (1 - margin) * mass;
+    const bool rough = whole.rough && !whole.complete;
+    const double mass = rough ? 0 : std::exp(log_mass(row, whole, scratch));
+    if (!rough) row.weights(scratch.weights);  // else `bound` has asked for them
+    const double sure = bound * (1 + margin) * (rough ? whole.high : mass);
+    const double possible = bound * (1 - margin) * (rough ? whole.low : mass);
     keep_best(row, part, true, scratch, [&](int64_t i) { return scratch.weights[i] > sure; },
               [&](int64_t i) { return scratch.weights[i] > possible; });
 }

@@ -126,6 +126,34 @@ def test_rows_that_one_pass_cannot_sum_are_cut_all_the_same(isa: str, name: str)
     assert torch.equal(ours, theirs)
 
 
+ALL = Truncation("k", 2000)
+
+
+@pytest.mark.parametrize("isa", sets())
+@pytest.mark.parametrize("heat", [0.7, 1.0, 1.5])
+@pytest.mark.parametrize("floor", [(3e-4, 1), (1e-3, 1), (3e-2, 5)])
+def test_a_floor_draws_the_same_whether_the_rows_mass_is_bounded_or_summed(
+    isa: str, heat: float, floor: tuple[float, int]
+) -> None:
+    """Alone a floor has only bounds at first, before another cut the sum: the hotter, the further they are apart."""
+    chain = (Map("temperature", heat), Truncation("floor", *floor))
+    backend, found = native.NativeBackend(isa), []
+    for vocab, seed in ((700, 1), (6001, 2), (6016, 3)):
+        scores = rows(60, vocab, seed)
+        scores[::7, 5:300] = -torch.inf
+        scores[::9] *= 0.01  # flat: the bounds leave more than are worth looking at
+        for steps in (chain, (*chain, ALL)):
+            generator = torch.Generator().manual_seed(seed)
+            tokens, flags = backend.draw_torch(backend.truncate(scores, steps, 512), vocab, generator)
+            found.append((tokens, flags, generator.get_state()))
+        (tokens, flags, end), (expected, doubts, at) = found[-2:]
+        trusted = doubts == 0
+        assert int(trusted.sum()) > 40
+        assert not flags[trusted].any()
+        assert torch.equal(tokens[trusted], expected[trusted])
+        assert torch.equal(end, at)
+
+
 def drawn(backend: Any, vocab: int, chain: tuple[Any, ...]) -> tuple[Any, Any, torch.Tensor]:
     """The row generator's draw, torch.multinomial's, and where its generator stands then."""
     scores = rows(5, vocab, vocab)
@@ -280,6 +308,44 @@ def test_an_edit_of_other_numbers_is_refused() -> None:
     ids, values = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.float64)
     with pytest.raises(PluginError, match="float64"):
         once.torch(rows(1, 200, 1), [(ids, values)], torch.Generator())
+
+
+STRANGE = {
+    "float64": lambda row: row.double(),
+    "float16": lambda row: row.half(),
+    "every other column": lambda row: row.repeat_interleave(2, dim=1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_one_call_leaves_scores_that_it_does_not_take_alone(kind: str) -> None:
+    scores, backend = STRANGE[kind](rows(2, 200, 1)), native.NativeBackend()
+    generator = torch.Generator().manual_seed(1)
+    begin = generator.get_state()
+    counters = (*(torch.zeros(2, dtype=torch.int64) for _ in range(3)), 1)
+    assert backend.one_call([], CHAINS[0], False).torch(scores, [], generator) is None
+    assert backend.one_call([], CHAINS[0], False).row(scores, [], counters) is None
+    assert backend.one_call([], (), True).best(scores, []) is None
+    assert torch.equal(generator.get_state(), begin)
+
+
+@pytest.mark.parametrize("kind", [*STRANGE, "rows apart", "one column"])
+@pytest.mark.parametrize("strategy", ["sample", "greedy"])
+def test_scores_of_another_make_are_picked_from_all_the_same(
+    kind: str, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = {"seed": 1} if strategy == "sample" else {}
+    pipe = Pipeline().add("top_k", 5).with_strategy(strategy, **seed)
+    ids, plain = torch.zeros(2, 3, dtype=torch.int64), rows(2, 200, 1).half().float()
+    given = {
+        "rows apart": lambda row: torch.cat((row, row), 1)[:, :200],
+        "one column": lambda row: row[:, :1],
+    }
+    tokens = []
+    for backend in ("native", "reference"):
+        monkeypatch.setenv("DECODERY_KERNELS", backend)
+        tokens.append(pipe.bind(ids).pick(ids, {**STRANGE, **given}[kind](plain)))
+    assert torch.equal(*tokens)
 
 
 def test_what_it_cannot_run_it_says() -> None:

@@ -146,6 +146,7 @@ class RowRng:
         self._draw = purpose_id(f"{self._owner}draw")
         self._forks = torch.zeros_like(samples)  # how many copies of each row were made
         self._host_rows: list[tuple[int, int]] | None = None  # (key, sample) of each row
+        self._counters: tuple[Tensor, Tensor, Tensor, int] | None = None
 
     @property
     def row_keys(self) -> Tensor:
@@ -175,10 +176,12 @@ class RowRng:
         return numbers_on_host(self._host_rows, self.steps.tolist(), self._draw)
 
     def counters(self) -> tuple[Tensor, Tensor, Tensor, int]:
-        """What `uniform()` is a function of: keys, samples, steps, (R,) int64 each, and the purpose's number."""
-        if self._waiting:
+        """What `uniform()` is a function of: keys, samples, steps, (R,) int64 each, and the purpose's number. The same
+        tuple until other rows are selected."""
+        if self._counters is None:
             self._catch_up()
-        return self._row_keys, self._samples, self.steps, self._draw
+            self._counters = self._row_keys, self._samples, self.steps, self._draw
+        return self._counters
 
     def categorical(self, scores: Tensor, purpose: str = "draw", ahead: int = 0) -> Tensor:
         return inverse_cdf(scores, self.uniform(purpose, ahead))
@@ -203,7 +206,7 @@ class RowRng:
         one goes on as it was, the others get keys of their own, or forked rows would draw the same for ever.
         `steps` is the history's new counter."""
         self._waiting.append((rows, copies, steps.clone()))
-        self.steps, self._host_rows = steps, None
+        self.steps, self._host_rows, self._counters = steps, None, None
 
     def _catch_up(self) -> None:
         for rows, copies, steps in self._waiting:

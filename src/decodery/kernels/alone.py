@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..contracts.lowering import Map, Mode, Truncation
 from . import certificate
-from .backends import PARTS
+from .backends import PARTS, array_of
 
 KINDS = frozenset({"temperature", "k", "mass", "ratio"})
 _DEEP = 32
@@ -90,7 +90,7 @@ def few(scores: Tensor, window: int) -> Few | None:
         ids = [place // window * columns + column[place % window] for place in at.tolist()]
         if end < vocab:
             values, ids = _with_tail(values, ids, scores[0, end:], end)
-    if not all(map(isfinite, values)):
+    if not isfinite(values[0]) or not isfinite(values[-1]):  # they descend, from NaN if there is one
         return None
     return Few(values, ids, -inf if window >= vocab else values[-1])
 
@@ -175,6 +175,10 @@ def race(found: Few, uniforms: Sequence[float]) -> int | None:
 
 def best(scores: Tensor) -> tuple[int, float]:
     """The smallest id among the best, and its score: (1, V) float32, contiguous. A NaN wins, as in `Tensor.argmax`."""
+    array = array_of(scores)
+    if array is not None:
+        token = int(array.argmax())
+        return token, array.item(token)
     vocab = scores.shape[1]
     width = vocab // PARTS
     if width < PARTS:

@@ -13,10 +13,17 @@ from ..contracts.lowering import Map, Truncation
 Chain = Sequence[Map | Truncation]
 Touched = Sequence[tuple[Tensor, Tensor]]
 """What each edit touches now: ids (R, E) or (1, E) int64, values that fit them, float32; see `EditSource.edits`."""
+Counters = tuple[Tensor, Tensor, Tensor, int]
+"""What the row generator's number is a function of: keys, samples, steps, (R,) int64 each, and the purpose; see
+`engine.rng.uniform`."""
+Picked = tuple[Tensor, Tensor | None]
+"""Tokens and flags of `OneCall`."""
 OUTGROWN = 2
 """The flag of `OneCall` for a row that is too flat for candidates."""
 PARTS = 32
 """Into so many a row is cut to find its best token: each maximum costs something of its own."""
+FEW = 4
+"""So many rows are looked at one after another; more may be worth several threads."""
 
 
 class Found(Protocol):
@@ -77,22 +84,19 @@ class OneCall(Protocol):
     whose last dimension is dense, stay as they are.
 
     Each answers tokens (R,) int64, and flags (R,) uint8 as `Backend`'s, or None where no row is flagged; `OUTGROWN`
-    says why a row is. Several threads may call at once.
+    says why a row is. For other scores the answer is None, and nothing is drawn. Several threads may call at once.
     """
 
-    def best(self, scores: Tensor, touched: Touched) -> tuple[Tensor, Tensor | None]:
+    def best(self, scores: Tensor, touched: Touched) -> Picked | None:
         """The best token, the smallest id among equals, for a plan that was asked for greedily."""
         ...
 
-    def row(
-        self, scores: Tensor, touched: Touched, keys: Tensor, samples: Tensor, steps: Tensor, purpose: int
-    ) -> tuple[Tensor, Tensor | None]:
-        """The row generator's draw. keys, samples, steps (R,) int64, as `engine.rng.uniform` takes them."""
+    def row(self, scores: Tensor, touched: Touched, counters: Counters) -> Picked | None:
+        """The row generator's draw. The caller gives the same tuple of counters as long as their tensors are the same
+        and where they were."""
         ...
 
-    def torch(
-        self, scores: Tensor, touched: Touched, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
+    def torch(self, scores: Tensor, touched: Touched, generator: torch.Generator) -> Picked | None:
         """torch.multinomial's draw. Where a row is flagged the generator has not moved."""
         ...
 
@@ -137,10 +141,23 @@ class Sampling(Protocol):
         ...
 
 
+def array_of(scores: Tensor) -> Any:
+    """The same numbers as numpy's, which finds the first of the best (a NaN, where there is one) at the speed of
+    memory; None where torch was built without it, or the tensor is not plainly in memory."""
+    try:
+        return scores.numpy()
+    except (RuntimeError, TypeError):
+        return None
+
+
 def argmax(scores: Tensor) -> Tensor:
-    """The smallest id among the best: (R, V) float32 -> (R,) int64. Maxima of parts first, several times faster than
-    `Tensor.argmax` on a CPU. A NaN wins, as there."""
+    """The smallest id among the best: (R, V) float32 -> (R,) int64. A NaN wins, as in `Tensor.argmax`, than which both
+    ways are several times faster on a CPU: numpy's own, and maxima of parts first."""
     rows, vocab = scores.shape
+    if scores.is_cpu and (rows <= FEW or torch.get_num_threads() == 1):
+        array = array_of(scores)
+        if array is not None:
+            return torch.from_numpy(array.argmax(-1))
     width, rest = divmod(vocab, PARTS)
     if width < PARTS or rest or not scores.is_contiguous():
         return scores.argmax(-1)

@@ -35,13 +35,15 @@ class SeenTokens:
         self._prompts: list[int] = prompt_lengths.tolist()
         self._padding: list[int] | None = None if seen.padding is None else seen.padding.tolist()
         self._rows: list[_Row] = []
+        self._values = torch.tensor([[seen.value]])
         self._bounds = (0, 0)  # the least and the greatest id that ever came
         self._buffer: Tensor
         self._width: int  # of the buffer, what is in use
-        self._touched: Tensor
+        self._touched: tuple[
+            Tensor, Tensor
+        ]  # that, and the value: a step without a new token answers the same
         self._store(array("q"), 0)
         self._widths: list[int] = []
-        self._values = torch.tensor([[seen.value]])
         self._value = float(self._values)
 
     def begin(self, ids: Tensor, lengths: Tensor) -> None:
@@ -98,10 +100,10 @@ class SeenTokens:
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         width = max(self._widths, default=0)
         if self._width != width:
-            self._width, self._touched = width, self._buffer[:, :width]  # (R, C) -> (R, W)
-        touched = self._touched
+            self._width, self._touched = width, (self._buffer[:, :width], self._values)  # (R, C) -> (R, W)
         if not self.seen.times:
-            return touched, self._values
+            return self._touched
+        touched = self._touched[0]
         counts = torch.zeros(touched.shape)
         for place, row in enumerate(self._rows):
             counts[place, : len(row.counts)] = torch.tensor(list(row.counts.values()), dtype=torch.float32)
@@ -159,7 +161,7 @@ class SeenTokens:
             if slots
             else torch.empty(0, 0, dtype=torch.int64)
         )
-        self._width, self._touched = 0, self._buffer[:, :0]
+        self._width, self._touched = 0, (self._buffer[:, :0], self._values)
 
 
 def _product(count: int, value: float) -> float:

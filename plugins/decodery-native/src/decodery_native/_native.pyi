@@ -1,5 +1,6 @@
 """Addresses in, addresses out. `rows` is (address, whether bfloat16, rows, vocabulary, stride, threads), and `edits`
-has eight numbers an edit, as `one_call.batch` and `one_call.edit_of` make them. What is picked is written to `tokens`,
+has eight numbers an edit, as `one_call.batch` and `one_call.edit_of` make them; `counters` are three addresses and the
+purpose's number. What is picked is written to `tokens`,
 (R,) int64, and the answer says how many rows are flagged."""
 
 from collections.abc import Sequence
@@ -14,15 +15,7 @@ class Chain:
     def isa(self) -> str: ...
     def pick_uniform(self, rows: Rows, edits: Sequence[int], uniform: int, tokens: int, /) -> int: ...
     def pick_row(
-        self,
-        rows: Rows,
-        edits: Sequence[int],
-        keys: int,
-        samples: int,
-        steps: int,
-        purpose: int,
-        tokens: int,
-        /,
+        self, rows: Rows, edits: Sequence[int], counters: tuple[int, int, int, int], tokens: int, /
     ) -> int: ...
     def pick_torch(self, rows: Rows, edits: Sequence[int], state: int, tokens: int, /) -> int: ...
 

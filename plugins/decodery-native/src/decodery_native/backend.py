@@ -76,7 +76,7 @@ class NativeBackend:
     def draw_row(self, found: Asked, uniform: Tensor) -> tuple[Tensor, Tensor]:
         tokens = torch.empty(len(found.scores), dtype=torch.int64)
         self._chain(found.chain).pick_uniform(
-            batch(found.scores), [], uniform.contiguous().data_ptr(), tokens.data_ptr()
+            _given(found.scores), [], uniform.contiguous().data_ptr(), tokens.data_ptr()
         )
         found.flags = last_flags(tokens)
         return tokens, found.flags
@@ -87,7 +87,7 @@ class NativeBackend:
         tokens = torch.empty(len(found.scores), dtype=torch.int64)
         generator = torch.default_generator if generator is None else generator
         state = generator.get_state()
-        self._chain(found.chain).pick_torch(batch(found.scores), [], state.data_ptr(), tokens.data_ptr())
+        self._chain(found.chain).pick_torch(_given(found.scores), [], state.data_ptr(), tokens.data_ptr())
         generator.set_state(state)
         found.flags = last_flags(tokens)
         return tokens, found.flags
@@ -101,7 +101,7 @@ class NativeBackend:
     def argmax(self, scores: Tensor) -> Tensor:
         """The smallest id among the best; where a row has none that is finite, `Tensor.argmax` answers."""
         tokens = torch.empty(len(scores), dtype=torch.int64)
-        if _native.pick_best(batch(scores), [], 0.0, False, tokens.data_ptr()):
+        if _native.pick_best(_given(scores), [], 0.0, False, tokens.data_ptr()):
             return scores.argmax(-1)
         return tokens
 
@@ -144,6 +144,13 @@ def why_not() -> str:
         if not torch.equal(found, expected[::7]) or not torch.equal(state, theirs.get_state()):
             return "torch's generator draws otherwise"
     return ""
+
+
+def _given(scores: Tensor) -> _native.Rows:
+    rows = batch(scores)
+    if rows is None:
+        raise TypeError(f"scores of {scores.dtype} with strides {scores.stride()}")
+    return rows
 
 
 def _min_keep(part: Map | Truncation) -> int:

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from decodery.contracts.errors import PluginError
 from decodery.contracts.lowering import Map, Mode, Truncation
-from decodery.kernels.backends import Chain, Touched
+from decodery.kernels.answers import Answers
+from decodery.kernels.backends import Chain, Counters, Picked, Touched
 
 from . import _native
 
 MODES: dict[Mode, int] = {"add": 0, "set": 1, "scale_by_sign": 2}
 """In the order of the C++ enumeration."""
-AHEAD = 16
-"""So many answers are allocated at once: what a model ran in between has emptied the caches of, costs its first call
-ten times the others, and `torch.empty` is a good part of that."""
 _Known = tuple[Tensor, Tensor, tuple[int, ...]]
 """The ids and values of an edit, and the eight numbers that C++ takes for them."""
 
 
 class OneCall:
-    """See `decodery.kernels.backends.OneCall`. Several threads may use one."""
+    """See `decodery.kernels.backends.OneCall`. Several threads may use one.
+
+    Between two forwards every object that is touched is a cache line or two from memory, so that what a call needs is
+    asked for once and kept in the form in which C++ takes it.
+    """
 
     def __init__(self, modes: Sequence[Mode], chain: Chain, compiled: _native.Chain | None) -> None:
-        self._modes, self._chain = [MODES[mode] for mode in modes], compiled
+        self._modes = [MODES[mode] for mode in modes]
+        self._chain: Any = compiled  # None where nothing is drawn
         self._kept: list[_Known | None] = [None] * len(modes)
-        self._answers: tuple[int, list[Tensor]] = (0, [])
+        self._answers = Answers(Tensor.data_ptr)
+        self._counted: tuple[Counters, tuple[int, int, int, int]] | None = None
         self._heat = 0.0
         for part in chain:
             if isinstance(part, Map):
@@ -36,60 +41,42 @@ class OneCall:
         # Of several best tokens a small p may keep one, and which one is an accident of the sort.
         self._alone = any(isinstance(part, Truncation) and part.kind == "mass" for part in chain)
 
-    def best(self, scores: Tensor, touched: Touched) -> tuple[Tensor, Tensor | None]:
-        tokens = self._answer(scores.shape[0])
-        bad = _native.pick_best(
-            batch(scores), self._edits(touched), self._heat, self._alone, tokens.data_ptr()
-        )
+    def best(self, scores: Tensor, touched: Touched) -> Picked | None:
+        given = batch(scores)
+        if given is None:
+            return None
+        tokens, at = self._answers.take(given[2])
+        bad = _native.pick_best(given, self._edits(touched), self._heat, self._alone, at)
         return tokens, last_flags(tokens) if bad else None
 
-    def row(
-        self, scores: Tensor, touched: Touched, keys: Tensor, samples: Tensor, steps: Tensor, purpose: int
-    ) -> tuple[Tensor, Tensor | None]:
-        tokens = self._answer(scores.shape[0])
-        bad = self._compiled.pick_row(
-            batch(scores),
-            self._edits(touched),
-            keys.data_ptr(),
-            samples.data_ptr(),
-            steps.data_ptr(),
-            purpose,
-            tokens.data_ptr(),
-        )
+    def row(self, scores: Tensor, touched: Touched, counters: Counters) -> Picked | None:
+        given = batch(scores)
+        if given is None:
+            return None
+        counted = self._counted
+        if counted is None or counted[0] is not counters:
+            keys, samples, steps, purpose = counters
+            counted = counters, (keys.data_ptr(), samples.data_ptr(), steps.data_ptr(), purpose)
+            self._counted = counted
+        tokens, at = self._answers.take(given[2])
+        bad = self._chain.pick_row(given, self._edits(touched), counted[1], at)
         return tokens, last_flags(tokens) if bad else None
 
-    def torch(
-        self, scores: Tensor, touched: Touched, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
-        tokens = self._answer(scores.shape[0])
+    def torch(self, scores: Tensor, touched: Touched, generator: torch.Generator) -> Picked | None:
+        given = batch(scores)
+        if given is None:
+            return None
+        tokens, at = self._answers.take(given[2])
         state = generator.get_state()
-        bad = self._compiled.pick_torch(
-            batch(scores), self._edits(touched), state.data_ptr(), tokens.data_ptr()
-        )
+        bad = self._chain.pick_torch(given, self._edits(touched), state.data_ptr(), at)
         if bad:
             return tokens, last_flags(tokens)
         generator.set_state(state)
         return tokens, None
 
-    def _answer(self, rows: int) -> Tensor:
-        """(R,) int64, nobody else's."""
-        width, ahead = self._answers
-        if width != rows or not ahead:
-            with torch.inference_mode(False):  # they may be asked for outside of it
-                ahead = [torch.empty(rows, dtype=torch.int64) for _ in range(AHEAD)]
-            self._answers = rows, ahead
-        try:
-            return ahead.pop()
-        except IndexError:  # another thread took the last
-            return torch.empty(rows, dtype=torch.int64)
-
-    @property
-    def _compiled(self) -> _native.Chain:
-        if self._chain is None:
-            raise TypeError("a greedy plan draws nothing")
-        return self._chain
-
-    def _edits(self, touched: Touched) -> list[int]:
+    def _edits(self, touched: Touched) -> Sequence[int]:
+        if not touched:
+            return ()
         numbers: list[int] = []
         for place, (ids, values) in enumerate(touched):
             kept = self._kept[place]
@@ -104,11 +91,14 @@ class OneCall:
         return numbers
 
 
-def batch(scores: Tensor) -> tuple[int, bool, int, int, int, int]:
-    """(R, V) as C++ has it: address, whether bfloat16, rows, vocabulary, stride, threads."""
-    rows, vocab = scores.shape
-    threads = torch.get_num_threads() if rows > 3 else 1
-    return scores.data_ptr(), scores.dtype is torch.bfloat16, rows, vocab, scores.stride(0), threads
+def batch(scores: Tensor) -> _native.Rows | None:
+    """(R, V) as C++ has it: address, whether bfloat16, rows, vocabulary, stride, threads. None where C++ does not take
+    such scores."""
+    (rows, vocab), (stride, step) = scores.shape, scores.stride()
+    half = scores.dtype is torch.bfloat16
+    if (step != 1 and vocab != 1) or not (half or scores.dtype is torch.float32):
+        return None
+    return scores.data_ptr(), half, rows, vocab, stride, torch.get_num_threads() if rows > 3 else 1
 
 
 def edit_of(ids: Tensor, values: Tensor, mode: int) -> tuple[int, int, int, int, int, int, int, int]:

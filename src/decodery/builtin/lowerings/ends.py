@@ -30,7 +30,7 @@ class EarlyEnds:
 
     def edits(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(R, T) int64, (R,) int64 -> (R, E) or (1, E) int64, (1, 1) float32."""
-        if lengths.device.type == "cpu":  # where looking costs nothing, rows mostly agree
+        if lengths.is_cpu:  # where looking costs nothing, rows mostly agree
             found = lengths.tolist()
             if self._on_host is not None:
                 found = [length - prompt for length, prompt in zip(found, self._on_host, strict=True)]
@@ -45,8 +45,10 @@ class EarlyEnds:
         self, ids: Tensor, lengths: Tensor
     ) -> tuple[Container[int], Callable[[int], float], Sequence[float]]:
         """`edits` of the only row, to be looked up: the tokens, the number of each, and all numbers there are."""
-        length = lengths if self._prompt_lengths is None else lengths - self._prompt_lengths
-        tokens = self._table if length.item() < self._least else ()
+        length = lengths.item()
+        if self._prompt_lengths is not None:
+            length -= (self._on_host or self._prompt_lengths.tolist())[0]
+        tokens = self._table if length < self._least else ()
         return tokens, self._table.__getitem__, (-torch.inf,)
 
     def _tell(self, prompt_lengths: Tensor | None) -> None:

@@ -19,7 +19,7 @@ from ..rng import RowRng, check_seed, fresh_seed, prompt_keys, torch_rng
 from ..steps.apply import BoundStep, View
 from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
 from ..steps.facts import Facts
-from .unbound import as_batch, choose, longer, whole_view
+from .unbound import as_batch, chosen, longer, whole_view
 
 
 class BoundPipeline:
@@ -54,6 +54,7 @@ class BoundPipeline:
         bind_steps(known, facts, rectangle=rectangle)
         self._stops_seen = prompt.shape[1]
         self._strategy, self._strategy_name = bind_strategy(use, facts), use.spec.name
+        self._chooses, self._rng = hasattr(self._strategy, "choose"), facts.rng
         self._rows, self._prompt_length = prompt.shape
         self._seen = self._prompt_length
         self._view: View | None = None
@@ -66,14 +67,17 @@ class BoundPipeline:
 
     def pick(self, input_ids: Tensor, logits: Tensor) -> Tensor:
         """(B, T) int64, (B, V) -> (B,) int64. Raises `BadRow`."""
-        if not hasattr(self._strategy, "choose"):
+        if not self._chooses:
             raise NeedsBind(
                 f"strategy {self._strategy_name!r} owns its loop and cannot pick one token",
                 remedy="hand it the loop: Decoder(model, pipe).generate(...)",
             )
         view, rows = self._advance(input_ids, logits)
+        tokens, scores = self.plan.pick(view, rows, self._rng)
+        if tokens is not None:
+            return tokens
         step = self._seen - self._prompt_length
-        return choose(self.plan, self._strategy, self._facts.rng, view, rows, step)
+        return chosen(self.plan, self._strategy, self._rng, view, rows, scores, step)
 
     def stopped(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(B, T) int64 with the newest token, (B, V) -> (B,) bool: which rows a stop rule ends. A rule's clock starts
@@ -108,7 +112,7 @@ class BoundPipeline:
         if self._view is None or width > self._seen:
             if width > self._seen:
                 _observe(self.plan.observe, ids, self._seen)
-                if hasattr(self._strategy, "choose") and hasattr(self._strategy, "observe"):
+                if self._chooses and hasattr(self._strategy, "observe"):
                     _observe(self._strategy.observe, ids, self._seen)
                 self._steps += width - self._seen
             if self._view is None:

@@ -20,11 +20,17 @@ from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
 from ..steps.facts import Facts
 from ..steps.opaque import keeps_state
 
+_IDS, _SCORES = torch.int64, torch.float32
+
 
 def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """(B, T) and (B, V), or (T,) and (V,) made so. Raises `InvalidInput` for anything else."""
-    if _are_batches(input_ids, logits):
-        return input_ids, logits
+    if isinstance(logits, Tensor) and isinstance(input_ids, Tensor) and input_ids.dtype is _IDS:
+        # What nearly everybody gives, known by as little as will do: between two forwards every look is a slow one.
+        shape, of_rows = input_ids.shape, logits.shape
+        fit = len(shape) == len(of_rows) == 2 and shape[0] == of_rows[0] and of_rows[1]
+        if fit and (logits.dtype is _SCORES or logits.dtype.is_floating_point):
+            return input_ids, logits
     if not isinstance(logits, Tensor) or not logits.is_floating_point():
         found = logits.dtype if isinstance(logits, Tensor) else type(logits).__name__
         raise InvalidInput(
@@ -50,16 +56,6 @@ def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
             remedy="(B, T) with (B, V), or (T,) with (V,)",
         )
     return ids, rows
-
-
-def _are_batches(input_ids: Any, logits: Any) -> bool:
-    """What nearly everybody gives, known by as little as will do: between two forwards every look is a slow one."""
-    if not (isinstance(logits, Tensor) and isinstance(input_ids, Tensor) and input_ids.dtype is torch.int64):
-        return False
-    shape, of_rows = input_ids.shape, logits.shape
-    if len(shape) != 2 or len(of_rows) != 2 or shape[0] != of_rows[0] or not of_rows[1]:
-        return False
-    return logits.dtype.is_floating_point
 
 
 def whole_view(ids: Tensor, prompt_length: int) -> View:
@@ -113,8 +109,13 @@ def pick_unbound(use: StrategyUse, compat: str | None, plan: Plan, ids: Tensor, 
 def choose(plan: Plan, strategy: Any, rng: Any, view: View, logits: Tensor, step: int) -> Tensor:
     """(R, V) raw -> (R,) int64. Raises `BadRow` for the first row that no token can be drawn from."""
     tokens, scores = plan.pick(view, logits, rng)
-    if tokens is not None:
-        return tokens
+    return chosen(plan, strategy, rng, view, logits, scores, step) if tokens is None else tokens
+
+
+def chosen(
+    plan: Plan, strategy: Any, rng: Any, view: View, logits: Tensor, scores: Tensor, step: int
+) -> Tensor:
+    """The same where the plan has drawn nothing: `scores` (R, V) are its processed ones."""
     for row, bad in enumerate(bad_rows(scores).tolist()):
         if bad:
             processor, what = plan.blame(view, logits, row)

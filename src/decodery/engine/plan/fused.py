@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ...contracts.lowering import Edit, Map, Truncation
 from ...kernels import survivors
-from ...kernels.backends import OUTGROWN, Backend, OneCall, argmax
+from ...kernels.answers import Singles
+from ...kernels.backends import OUTGROWN, Backend, OneCall, Picked, argmax
 from ...kernels.candidates import best_of
 from ...kernels.draw import bad_rows, inverse_cdf, multinomial
 from ...kernels.edits import edit
@@ -65,25 +66,31 @@ class Fused:
         one = OneRow(edits, tail.chain, greedy)
         self._one = one if one.able and getattr(backend, "alone", False) else None
         self._scratch: Tensor | None = None
+        self._singles = Singles()
         self.fallbacks = 0
 
     @property
-    def edits(self) -> bool:
-        """Whether any step looks at the text."""
-        return bool(self._bound)
+    def looks(self) -> bool:
+        """Whether any step will look at the text; one that does not will not later."""
+        return any(part.looks for part in self._bound)
 
     def pick(self, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
         """(R, V) before the tail -> (R,) int64, or None, nothing drawn, where the steps must be asked."""
         vocab = scores.shape[1]
-        window = 1 if self._greedy else self._windows.next(vocab)
-        if window is None or self._greatest >= vocab:
+        if self._greatest >= vocab:
             return None
-        if self._once is not None and scores.dtype in self._backend.dtypes and scores.stride(1) == 1:
-            return self._at_once(self._once, view, scores, rng)
+        if self._once is not None and not self._windows.pause:
+            picked = self._asked(self._once, view, scores, rng)
+            if picked is not None:
+                tokens, flags = picked
+                return tokens if flags is None else self._of_flagged(view, scores, tokens, flags, rng)
+        window = 1 if self._greedy else self._windows.next(vocab)
+        if window is None:
+            return None
         if self._one is not None and scores.shape[0] == 1:
             token = self._alone(self._one, view, scores, window, rng)
             if token is not None:
-                return torch.tensor([token])
+                return self._singles.of(token)
         work = self._edited(view, scores)
         if self._greedy:
             return self._best(work)
@@ -91,16 +98,16 @@ class Fused:
 
     def one(self, view: View, scores: Tensor, rng: Any) -> int | None:
         """`pick` of a row alone, (1, V), as a number; None, nothing drawn, where `pick` must decide."""
+        if self._once is not None:
+            if self._windows.pause or self._greatest >= scores.shape[1]:
+                return None
+            picked = self._asked(self._once, view, scores, rng)
+            return None if picked is None or picked[1] is not None else int(picked[0].item())
         vocab = scores.shape[1]
         window = 1 if self._greedy else self._windows.next(vocab)
-        if window is None or self._greatest >= vocab:
+        if self._one is None or window is None or self._greatest >= vocab:
             return None
-        if self._one is not None:
-            return self._alone(self._one, view, scores, window, rng)
-        if self._once is None or scores.dtype not in self._backend.dtypes or scores.stride(1) != 1:
-            return None
-        tokens, flags = self._asked(self._once, view, scores, rng)
-        return int(tokens.item()) if flags is None else None
+        return self._alone(self._one, view, scores, window, rng)
 
     def _alone(
         self, one: OneRow, view: View, scores: Tensor, window: int, rng: RowRng | TorchRng
@@ -109,21 +116,19 @@ class Fused:
             return None
         return one.best(view, scores) if self._greedy else one.drawn(view, scores, window, rng)
 
-    def _asked(
-        self, once: OneCall, view: View, scores: Tensor, rng: RowRng | TorchRng
-    ) -> tuple[Tensor, Tensor | None]:
-        """Tokens and flags of a backend's one call."""
+    def _asked(self, once: OneCall, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Picked | None:
+        """A backend's one call."""
         touched = [part.touched(view) for part in self._bound]
         if self._greedy:
             return once.best(scores, touched)
         if isinstance(rng, RowRng):
-            return once.row(scores, touched, *rng.counters())
+            return once.row(scores, touched, rng.counters())
         return once.torch(scores, touched, rng.generator or torch.default_generator)
 
-    def _at_once(self, once: OneCall, view: View, scores: Tensor, rng: RowRng | TorchRng) -> Tensor | None:
-        tokens, flags = self._asked(once, view, scores, rng)
-        if flags is None:
-            return tokens
+    def _of_flagged(
+        self, view: View, scores: Tensor, tokens: Tensor, flags: Tensor, rng: RowRng | TorchRng
+    ) -> Tensor | None:
+        """What is left to do for the rows that one call has flagged."""
         if self._greedy:
             self.fallbacks += int((flags != 0).sum())
             return None

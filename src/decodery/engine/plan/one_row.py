@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-import torch
 from torch import Tensor
 
 from ...contracts.lowering import Map, Truncation
@@ -58,7 +57,6 @@ class OneRow:
                 return None
         return token
 
-    @torch.inference_mode()
     def drawn(self, view: View, scores: Tensor, window: int, rng: RowRng | TorchRng) -> int | None:
         """(1, V) float32, contiguous -> a token; None with the generator where it was."""
         if window > WIDEST or (isinstance(rng, TorchRng) and not identical.holds()):

@@ -38,7 +38,7 @@ class Plan:
         self._tail = Tail(len(self.processors), (), (), len(self.processors))
         self._edits: list[BoundEdit] = []
         self._fused: Fused | None = None
-        self._draw, self._place = "custom", "cpu"
+        self._draw, self._place, self._on_host = "custom", "cpu", True
         self._undecided = 0
 
     def fuse(
@@ -52,12 +52,13 @@ class Plan:
             self.choice = Choice(None, ("the strategy draws in its own way",))
             return self
         greedy, self._place = draw == "argmax", device.type
+        self._on_host = self._place == "cpu"
         self._tail = find_tail(self.processors)
         self.choice = choose(host, device.type, None if greedy else self._tail.chain)
         refusal = cannot_fuse(self._tail) if greedy else ""
         if refusal:
             self.choice = Choice(None, (refusal,))
-        if device.type == "cpu":
+        if self._on_host:
             self._draw = draw
         if self.choice.backend is not None:
             head = bind_head(self._tail, prompt_lengths, shared, self.choice.backend)
@@ -86,8 +87,9 @@ class Plan:
         The steps before the fused ones are called once either way.
         """
         logits = logits.detach() if logits.requires_grad else logits
-        if logits.device.type != self._place:  # a caller's own loop, whose tensors may be anywhere
-            return None, self(view, logits)
+        # A device's name is the one word of a tensor that is slow to ask for.
+        if not logits.is_cpu if self._on_host else logits.device.type != self._place:
+            return None, self(view, logits)  # a caller's own loop, whose tensors may be anywhere
         if self._fused is None or logits.dtype is torch.float64 or not isinstance(rng, _KNOWN):
             scores = self(view, logits)
             return self._dense_draw(scores, rng), scores

@@ -100,6 +100,12 @@ class BoundEdit:
         found: tuple[Tensor, Tensor] = source.edits(view.input_ids, view.lengths)
         return found
 
+    @property
+    def looks(self) -> bool:
+        """Whether `touched` asks its view for the text, which a plugin's source may do at any time."""
+        kept = self._begun and isinstance(self._source, SeenTokens)
+        return not kept and self._constant is None
+
     def clean(self, vocab: int) -> bool:
         """Whether what was touched has neither an empty slot nor an id outside the vocabulary."""
         known = getattr(self._source, "clean", None)

@@ -21,14 +21,16 @@ class Windows:
     def __init__(self, chain: Sequence[Map | Truncation]) -> None:
         first = next((part for part in chain if isinstance(part, Truncation)), None)
         self._width = None if first is None else _width(first)
-        self._window, self._pause = FIRST, 0
+        self._window = FIRST
+        self.pause = 0
+        """So many steps more belong to the dense path."""
 
     def next(self, vocab: int) -> int | None:
         """How many candidates to begin with; None for the dense path."""
         if self._width is not None:
             return self._width if 4 * self._width <= vocab or vocab <= self._width else min(vocab, 4096)
-        if self._pause:
-            self._pause -= 1
+        if self.pause:
+            self.pause -= 1
             return None
         return min(self._window, vocab)
 
@@ -40,7 +42,7 @@ class Windows:
         if self._window < WIDEST:
             self._window *= 4
         else:
-            self._window, self._pause = FIRST, PAUSE
+            self._window, self.pause = FIRST, PAUSE
 
 
 def _width(rule: Truncation) -> int | None:

@@ -24,6 +24,8 @@ class Steady:
         history = run._history
         self._prompt = history.host_prompt_lengths[0]
         self._view = View(history.tokens, history.lengths, history.prompt_lengths, history.host_lengths, (0,))
+        self._shows = True  # until no edit looks at the text any more
+        self._modes = {True: torch.inference_mode(), False: torch.no_grad()}
 
     @classmethod
     def of(cls, run: Run) -> Steady | None:
@@ -39,9 +41,9 @@ class Steady:
         feed, run = self._feed, self._run
         if run._raw.known or not feed.level_with_history:
             return False
-        with torch.inference_mode() if feed.in_inference_mode else torch.no_grad():
+        with self._modes[feed.in_inference_mode]:
             logits = feed.next_column()
-            token = self._fused.one(self._shown(), logits, self._rng)
+            token = self._fused.one(self._shown() if self._shows else self._view, logits, self._rng)
         if token is None:
             run._raw.set(ordinary(logits) if logits.is_inference() else logits)
             self._rows.activate([0])
@@ -52,7 +54,8 @@ class Steady:
     def _shown(self) -> View:
         """What edits may ask for."""
         view, history = self._view, self._history
-        if self._fused.edits:
+        self._shows = self._fused.looks
+        if self._shows:
             view.input_ids, view.host_lengths = history.input_ids, history.host_lengths
         return view
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..contracts.errors import ModelError
 from .calling import Call, name_of, run
-from .compiling.compiled import as_compiled_for
+from .compiling.compiled import Compiled, as_compiled_for
 from .keeping.module import EvalMode
 from .outputs import as_logits
 
@@ -32,7 +32,7 @@ class Forward:
         evaluation: EvalMode,
         device: torch.device,
         width: int | None = None,
-        compiled: Callable[..., Any] | None = None,
+        compiled: Compiled | None = None,
         inference: bool = False,
     ) -> None:
         self._compiled = compiled
@@ -41,6 +41,8 @@ class Forward:
         self._name = name_of(model)
         self._inference = inference or torch.is_inference_mode_enabled()
         self._open = True
+        if compiled is not None:
+            compiled.begin()
         evaluation.hold()
 
     def mode(self) -> AbstractContextManager[None]:

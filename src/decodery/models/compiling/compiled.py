@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from ..calling import name_of
 
@@ -32,11 +33,15 @@ class Compiled:
     """
 
     def __init__(self, model: Callable[..., Any], device: torch.device) -> None:
-        self._model = model
-        wishes: dict[str, Any] = {"dynamic": False, "options": _options(device)}
-        if "recompile_limit" in inspect.signature(torch.compile).parameters:
-            wishes["recompile_limit"] = SHAPES
-        self._call: Callable[..., Any] = torch.compile(model, **wishes)
+        self._model, self._options = model, _options(device)
+        self._text = object()
+        self._halves = False
+        on_cpu = device.type == "cpu" and self._options is not None
+        self._call = self._made(self._reading_halves if on_cpu else None)
+
+    def begin(self) -> None:
+        """Another text begins: weights are looked at, however they were changed."""
+        self._text = object()
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         if self._call is self._model:
@@ -44,10 +49,15 @@ class Compiled:
         # Late, as dynamo takes long to import; it is there once something has been compiled.
         from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415
 
+        from .halves import NoLongerHalves  # noqa: PLC0415
+
         try:
             return self._call(*given, **named)
-        except TorchDynamoException as error:
+        except (TorchDynamoException, NoLongerHalves) as error:
             # What fails is the making of code, before it runs; parts that have run wrote what is written again.
+            if self._halves:
+                self._halves, self._call = False, self._made(None)
+                return self(*given, **named)
             self._call = self._model
             cause = getattr(error, "inner_exception", error)
             reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
@@ -57,6 +67,30 @@ class Compiled:
                 stacklevel=2,
             )
             return self._model(*given, **named)
+
+    def _made(self, backend: Callable[..., Any] | None) -> Callable[..., Any]:
+        wishes: dict[str, Any] = {"dynamic": False}
+        if "recompile_limit" in inspect.signature(torch.compile).parameters:
+            wishes["recompile_limit"] = SHAPES
+        if backend is None:
+            return torch.compile(self._model, options=self._options, **wishes)
+        return torch.compile(self._model, backend=backend, **wishes)
+
+    def _reading_halves(self, traced: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        """Inductor's backend, given what can be read as halves."""
+        # Late: inductor takes seconds to import.
+        from torch._inductor.compile_fx import compile_fx  # noqa: PLC0415
+
+        from .halves import Reading  # noqa: PLC0415
+        from .reading_halves import reading_halves  # noqa: PLC0415
+
+        graph, places, halves = reading_halves(traced, inputs)
+        self._halves = self._halves or bool(places)
+        run: Any = compile_fx(graph, [*inputs, *halves], config_patches=self._options)
+        if not places:
+            return run  # type: ignore[no-any-return]
+        reading = Reading(places)
+        return lambda *given: run(*given, *reading.fresh(given, self._text))
 
 
 def as_compiled_for(ids: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..contracts.errors import ModelError
 from .calling import Call, name_of, run
 from .compiling.compiled import Compiled, as_compiled_for
+from .compiling.text import Text
 from .keeping.module import EvalMode
 from .outputs import as_logits
 
@@ -35,14 +36,12 @@ class Forward:
         compiled: Compiled | None = None,
         inference: bool = False,
     ) -> None:
-        self._compiled = compiled
+        self._compiled = None if compiled is None else Text(compiled)
         self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
         self._width = width
         self._name = name_of(model)
         self._inference = inference or torch.is_inference_mode_enabled()
         self._open = True
-        if compiled is not None:
-            compiled.begin()
         evaluation.hold()
 
     def mode(self) -> AbstractContextManager[None]:
@@ -64,6 +63,22 @@ class Forward:
                 model, ids = self._compiled, as_compiled_for(ids)
             return run(model, self._call, ids, inputs)
 
+    def again(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor | None:
+        """`logits` of one token a row, by the graph that the call before has run, no code of the model being called;
+        None where there is none. For models whose steps are the same code on the same memory."""
+        if self._compiled is None or ids.shape[1] != 1 or not self._open:
+            return None
+        with self.mode():
+            output = run(self._compiled.again, self._call, as_compiled_for(ids.to(self._device)), inputs)
+        if output is None:
+            return None
+        return self.found_in(output, *ids.shape)[:, -columns:].clone()
+
+    def forget(self) -> None:
+        """The model's memory is another from now on: `again` must not write to the one that was."""
+        if self._compiled is not None:
+            self._compiled.forget()
+
     def logits(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor:
         """(B, T) int64 -> the newest `columns` positions (B, K, V), or fewer if that is the answer."""
         batch, length = ids.shape
@@ -83,6 +98,7 @@ class Forward:
     def close(self) -> None:
         if self._open:
             self._open = False
+            self.forget()
             self._evaluation.release()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,14 +36,20 @@ class Compiled:
 
     def __init__(self, model: Callable[..., Any], device: torch.device) -> None:
         self._model, self._options = model, _options(device)
-        self._text = object()
+        self._hearing = _Hearing()
         self._halves = False
         on_cpu = device.type == "cpu" and self._options is not None
         self._call = self._made(self._reading_halves if on_cpu else None)
 
-    def begin(self) -> None:
-        """Another text begins: weights are looked at, however they were changed."""
-        self._text = object()
+    def heard(self, text: object, *given: Any, **named: Any) -> tuple[Any, list[Ran]]:
+        """A call for `text`, which can be referred to weakly, and the graphs that it ran. In a text's first call
+        weights are looked at closely, however they were changed."""
+        hearing = self._hearing
+        hearing.text, hearing.graphs = text, []
+        try:
+            return self(*given, **named), hearing.graphs
+        finally:
+            hearing.text = hearing.graphs = None
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         if self._call is self._model:
@@ -87,10 +95,31 @@ class Compiled:
         graph, places, halves = reading_halves(traced, inputs)
         self._halves = self._halves or bool(places)
         run: Any = compile_fx(graph, [*inputs, *halves], config_patches=self._options)
-        if not places:
-            return run  # type: ignore[no-any-return]
-        reading = Reading(places)
-        return lambda *given: run(*given, *reading.fresh(given, self._text))
+        reading, hearing = Reading(places), self._hearing
+
+        def ran(*given: Any) -> Any:
+            gave = run(*given, *reading.fresh(given, hearing.text)) if places else run(*given)
+            if hearing.graphs is not None:
+                hearing.graphs.append(Ran(ran, given, gave))
+            return gave
+
+        return ran
+
+
+@dataclass(eq=False, slots=True)
+class Ran:
+    """A graph, what it was given, and what it gave."""
+
+    graph: Callable[..., Any]
+    given: tuple[Any, ...]
+    gave: Sequence[Any]
+
+
+class _Hearing(threading.local):
+    """The text that this thread's call is for, and the graphs that it has run."""
+
+    text: object | None = None
+    graphs: list[Ran] | None = None
 
 
 def as_compiled_for(ids: Tensor) -> Tensor:

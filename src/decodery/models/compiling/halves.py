@@ -10,7 +10,9 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import is_
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -93,46 +95,36 @@ class Reading:
     def __init__(self, places: Sequence[int]) -> None:
         self._places = places
         self._weights: list[Tensor] = []
-        self._halves: list[Half] = []
-        self._text: object = None
+        self._marks: tuple[list[int], list[int]] = [], []
+        self._numbers: list[Tensor] = []
+        self._texts = WeakSet[Any]()
 
-    def fresh(self, given: Sequence[Any], text: object) -> list[Tensor]:
-        """What the weights among `given` are now. Each is compared number by number when another `text` is read, as
-        writing to its `.data` leaves no trace; within one its version tells.
+    def fresh(self, given: Sequence[Any], text: object | None = None) -> list[Tensor]:
+        """What the weights among `given` are now. In the first call for a `text` each is compared number by number, as
+        writing to its `.data` leaves no trace; after that its version tells.
 
         Raises `NoLongerHalves`.
         """
         weights = [given[place] for place in self._places]
-        if text is not self._text or any(map(_is_not, weights, self._weights)):
-            self._halves = [self._compared(weight) for weight in weights]
-            self._weights, self._text = weights, text
-        else:
-            for weight, half in zip(weights, self._halves, strict=True):
-                if half.mark != _mark(weight):
-                    self._renew(weight, half)
-        return [half.numbers for half in self._halves]
+        begins = text is not None and text not in self._texts
+        if begins or not all(map(is_, weights, self._weights)) or self._marks != _marks(weights):
+            self._numbers = [self._of(weight, begins) for weight in weights]
+            self._weights, self._marks = weights, _marks(weights)
+        if begins:
+            self._texts.add(text)
+        return self._numbers
 
-    def _compared(self, weight: Tensor) -> Half:
+    def _of(self, weight: Tensor, closely: bool) -> Tensor:
         half = half_of(weight)
         if half is None:
             raise NoLongerHalves
-        if half.mark != _mark(weight) or not _same(weight, half.numbers):
-            self._renew(weight, half)
-        return half
-
-    def _renew(self, weight: Tensor, half: Half) -> None:
-        if (
-            not _may_have_one(weight)
-            or weight.shape != half.numbers.shape
-            or not _holds(weight, half.numbers)
-        ):
-            del _KEPT[weight]
-            raise NoLongerHalves
-        half.mark = _mark(weight)
-
-
-def _is_not(one: object, other: object) -> bool:
-    return one is not other
+        if half.mark != _mark(weight) or (closely and not _same(weight, half.numbers)):
+            alike = _may_have_one(weight) and weight.shape == half.numbers.shape
+            if not alike or not _holds(weight, half.numbers):
+                del _KEPT[weight]
+                raise NoLongerHalves
+            half.mark = _mark(weight)
+        return half.numbers
 
 
 def _may_have_one(weight: Tensor) -> bool:
@@ -150,6 +142,11 @@ def _may_have_one(weight: Tensor) -> bool:
 
 def _mark(weight: Tensor) -> tuple[int, int]:
     return weight._version, weight.data_ptr()
+
+
+def _marks(weights: Sequence[Tensor]) -> tuple[list[int], list[int]]:
+    """Those of several, every step: in one list each, as a small model has dozens."""
+    return [weight._version for weight in weights], [weight.data_ptr() for weight in weights]
 
 
 def _holds(weight: Tensor, numbers: Tensor) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from decodery import Decoder, Pipeline
+from decodery.contracts.errors import ModelError
 from decodery.models.compiling.compiled import Compiled
 
 FACTS: dict[str, Any] = {"vocab_size": VOCAB, "pad_token_id": 0}
@@ -113,6 +114,23 @@ def test_a_hook_sees_every_token(as_traced: None) -> None:
     model.register_forward_hook(lambda module, given, answer: seen.append(given[0].shape[1]))
     decoder.generate([[1, 2, 3]], max_new_tokens=5)
     assert seen == [3, 1, 1, 1, 1]
+
+
+class Failing(Steady):
+    fails = False
+
+    def forward(self, x: Tensor, input_pos: Tensor) -> Tensor:
+        if self.fails and x.shape[1] == 1:
+            raise ValueError("not today")
+        return super().forward(x, input_pos)
+
+
+def test_what_goes_wrong_inside_is_said_of_the_model(as_traced: None) -> None:
+    model = Failing()
+    decoder = Decoder(model, compile="full", **FACTS)
+    model.fails = True
+    with pytest.raises(ModelError, match=r"^Failing\(x, input_pos\) failed on .*not today"):
+        decoder.generate([[1, 2, 3]], max_new_tokens=5)
 
 
 def test_a_text_that_fills_the_context_is_compiled_for_as_it_is(graphs: list[GraphModule]) -> None:

@@ -61,7 +61,7 @@ class Forward:
         with self.mode():
             if self._compiled is not None and ids.shape[1] == 1:
                 model, ids = self._compiled, as_compiled_for(ids)
-            return run(model, self._call, ids, inputs)
+            return run(model, self._call, ids, inputs, self._name)
 
     def again(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor | None:
         """`logits` of one token a row, by the graph that the call before has run, no code of the model being called;
@@ -69,7 +69,8 @@ class Forward:
         if self._compiled is None or ids.shape[1] != 1 or not self._open:
             return None
         with self.mode():
-            output = run(self._compiled.again, self._call, as_compiled_for(ids.to(self._device)), inputs)
+            own = as_compiled_for(ids.to(self._device))
+            output = run(self._compiled.again, self._call, own, inputs, self._name)
         if output is None:
             return None
         return self.found_in(output, *ids.shape)[:, -columns:].clone()

@@ -61,6 +61,16 @@ def test_a_weight_of_inference_mode_has_none() -> None:
         assert half_of(nn.Parameter(torch.ones(4, 16))) is None
 
 
+def test_a_half_that_was_made_in_inference_mode_follows_its_weight_outside() -> None:
+    weight, reading = weight_of(torch.ones(64)), Reading([0])
+    with torch.inference_mode():
+        reading.fresh([weight], Name())
+    with torch.no_grad():
+        weight.mul_(2)
+    (numbers,) = reading.fresh([weight], Name())
+    assert torch.equal(numbers.float(), weight)
+
+
 def doubled(weight: nn.Parameter) -> nn.Parameter:
     with torch.no_grad():
         weight.mul_(2)

@@ -74,6 +74,7 @@ class Half:
 _KEPT: Any = WeakIdKeyDictionary()
 
 
+@torch.inference_mode(False)  # what is made in it can be written nowhere else
 def half_of(weight: Tensor) -> Half | None:
     """Of a dense float32 parameter (N, K) on the CPU; None where its numbers take 32 bits, or nobody can tell."""
     kept: Half | None = _KEPT.get(weight)

@@ -19,7 +19,6 @@ SHAPES = 64
 """Numbers of rows and cache lengths that a process may compile for. Beyond torch's own limit, 8, it would go on
 uncompiled."""
 _SMALLEST, _EVEN = 128, 1024
-_CONTRACT = "enable_floating_point_contract_flag"
 
 
 def room_for(length: int, most: int | None = None) -> int:
@@ -138,14 +137,17 @@ def _options(device: torch.device) -> dict[str, Any] | None:
             from .rewriting_on_cuda import OneRowProducts  # noqa: PLC0415
 
             return {"post_grad_custom_post_pass": OneRowProducts()}
-        from torch._inductor import config as inductor  # noqa: PLC0415
-
         from .rewriting import SumsForOneToken  # noqa: PLC0415
     except ImportError:  # torch before 2.6 has no such passes
         return None
     # Dynamo has looked at the arguments; looking at each buffer again takes a tenth of a small step.
-    options = {"post_grad_custom_post_pass": SumsForOneToken(), "size_asserts": False}
-    if isinstance(getattr(inductor.cpp, _CONTRACT, None), str):  # an older torch knows on and off
-        # A product and its sum are one instruction, as in a library's products.
-        options[f"cpp.{_CONTRACT}"] = "fast"
-    return options
+    return {"post_grad_custom_post_pass": SumsForOneToken(), "size_asserts": False, **_contracted()}
+
+
+def _contracted() -> dict[str, str]:
+    """A product and its sum as one instruction, as in a library's products."""
+    from torch._inductor import config  # noqa: PLC0415 (as above)
+
+    name = "enable_floating_point_contract_flag"
+    known = isinstance(getattr(config.cpp, name, None), str)  # an older torch knows on and off
+    return {f"cpp.{name}": "fast"} if known else {}

@@ -122,8 +122,10 @@ def name_of(model: object) -> str:
     return name if isinstance(name, str) else type(inner).__name__
 
 
-def run(model: Callable[..., Any], call: Call, ids: Tensor, inputs: dict[str, Any]) -> object:
-    """Call the model; what goes wrong inside becomes a `ModelError` that says what was asked of it."""
+def run(
+    model: Callable[..., Any], call: Call, ids: Tensor, inputs: dict[str, Any], name: str | None = None
+) -> object:
+    """Call the model; what goes wrong inside becomes a `ModelError` that says what was asked of it, by `name`."""
     try:
         return call(model, ids, inputs)
     except (DecoderyError, torch.cuda.OutOfMemoryError):
@@ -132,7 +134,7 @@ def run(model: Callable[..., Any], call: Call, ids: Tensor, inputs: dict[str, An
         given = "".join(f", {key}={_brief(value)}" for key, value in inputs.items())
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         raise ModelError(
-            f"{name_of(model)}{call.shown} failed on ids of shape {tuple(ids.shape)}{given}: {reason}",
+            f"{name or name_of(model)}{call.shown} failed on ids of shape {tuple(ids.shape)}{given}: {reason}",
             remedy="call the model like that by hand; if it wants to be called differently, hand over "
             "a function of the ids: Decoder(lambda ids: model(...), vocab_size=...)",
         ) from error

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..contracts.errors import ModelError
 from .calling import Call, name_of, run
-from .compiling.compiled import as_compiled_for
+from .compiling.compiled import Compiled, as_compiled_for
+from .compiling.text import Text
 from .keeping.module import EvalMode
 from .outputs import as_logits
 
@@ -32,10 +33,10 @@ class Forward:
         evaluation: EvalMode,
         device: torch.device,
         width: int | None = None,
-        compiled: Callable[..., Any] | None = None,
+        compiled: Compiled | None = None,
         inference: bool = False,
     ) -> None:
-        self._compiled = compiled
+        self._compiled = None if compiled is None else Text(compiled)
         self._model, self._call, self._evaluation, self._device = model, call, evaluation, device
         self._width = width
         self._name = name_of(model)
@@ -60,7 +61,24 @@ class Forward:
         with self.mode():
             if self._compiled is not None and ids.shape[1] == 1:
                 model, ids = self._compiled, as_compiled_for(ids)
-            return run(model, self._call, ids, inputs)
+            return run(model, self._call, ids, inputs, self._name)
+
+    def again(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor | None:
+        """`logits` of one token a row, by the graph that the call before has run, no code of the model being called;
+        None where there is none. For models whose steps are the same code on the same memory."""
+        if self._compiled is None or ids.shape[1] != 1 or not self._open:
+            return None
+        with self.mode():
+            own = as_compiled_for(ids.to(self._device))
+            output = run(self._compiled.again, self._call, own, inputs, self._name)
+        if output is None:
+            return None
+        return self.found_in(output, *ids.shape)[:, -columns:].clone()
+
+    def forget(self) -> None:
+        """The model's memory is another from now on: `again` must not write to the one that was."""
+        if self._compiled is not None:
+            self._compiled.forget()
 
     def logits(self, ids: Tensor, columns: int, inputs: dict[str, Any]) -> Tensor:
         """(B, T) int64 -> the newest `columns` positions (B, K, V), or fewer if that is the answer."""
@@ -81,6 +99,7 @@ class Forward:
     def close(self) -> None:
         if self._open:
             self._open = False
+            self.forget()
             self._evaluation.release()
 
 

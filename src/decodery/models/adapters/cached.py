@@ -12,6 +12,7 @@ from torch import Tensor
 from ...contracts.errors import ModelError
 from ...contracts.protocols import Capabilities, ModelFacts, Options
 from ..calling import Call, call_of, module_of, name_of
+from ..compiling.compiled import Compiled
 from ..facts import facts_of, window_of
 from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
 from ..keeping.module import EvalMode
@@ -44,7 +45,7 @@ class CachedModel:
         self.compared = 0
         self.width: int | None = None
         self.window = window_of(model)
-        self.compiled: Callable[..., Any] | None = None
+        self.compiled: Compiled | None = None
         self._facts = facts_of(
             model, options, Capabilities(rewind="uniform", rewind_by="replay", shared=self.shared)
         )

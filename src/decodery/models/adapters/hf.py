@@ -65,7 +65,7 @@ class HfModel:
         check_options(options, "hf", ("cache", "verify"), without=("time_first",))
         told = options.get("compile", "none")
         self.static = is_static(options.get("cache", "dynamic" if told == "none" else "static"))
-        self.compiled: Callable[..., Any] | None = None
+        self.compiled: Compiled | None = None
         module: Any = module_of(model)
         self.config: Any = getattr(module, "config", None)
         if self.config is None or not callable(getattr(self.config, "get_text_config", None)):

@@ -17,6 +17,7 @@ from ..caches import CacheControl
 from ..calling import Form, module_of, name_of, read_call
 from ..compiling.compiled import Compiled
 from ..forward import check_context
+from ..inference import plain_module
 from ..options import check_options
 from ..probing.verify import Truth, ticks_hold
 from ..state.names import state_argument
@@ -99,6 +100,7 @@ class InputPosModel(InternalModel):
             self._facts = replace(self._facts, capabilities=can)
             if self._compiles:
                 self.compiled = Compiled(self.model, self._facts.device)
+                self.repeats = plain_module(self.model)
 
     def _may_tick(self) -> bool:
         """The cache is allocated once, and all that a step is given can be made on the device."""

@@ -15,6 +15,7 @@ from ..caches import CacheControl, Size
 from ..calling import name_of
 from ..compiling.compiled import room_for
 from ..forward import Forward, one_by_one
+from ..inference import untouched
 from ..keeping.journal import Journal
 from ..keeping.module import left_as_found
 from ..keeping.turns import turns_on
@@ -50,6 +51,8 @@ class InternalModel(CachedModel):
 
     called = "keeps a cache"
     shared = False
+    repeats = False
+    """Steps are the same code on the same memory; see `Forward.again`."""
 
     def __init__(self, model: Callable[..., Any], options: Options, rows: int = 2) -> None:
         super().__init__(model, options)
@@ -168,6 +171,8 @@ class InternalSession(CachedSession):
         self._closed = False
         self._journal = Journal(owner.module)
         self._forward: Forward = owner.forward()
+        # Hooks are called for each token.
+        self._repeats = owner.repeats and owner.module is not None and untouched(owner.module)
         try:
             with owner.turns.using(self._turn):
                 self._prepare(batch_size, length or UNKNOWN_LENGTH)
@@ -240,6 +245,10 @@ class InternalSession(CachedSession):
         # What a call changes is seen in the first ones; later ones are only watched for that.
         self._calls += 1
         journal, owner = self._journal, self._owner
+        if self._repeats and not extra:
+            again = self._forward.again(ids, columns, owner.arguments(self, start, ids.shape[1]))
+            if again is not None:
+                return again
         with journal.recording() if self._calls <= WATCHED else journal.following():
             given = {**owner.arguments(self, start, ids.shape[1]), **extra}
             return self._forward.logits(ids, columns, given)
@@ -250,6 +259,7 @@ class InternalSession(CachedSession):
         if self._owner.compiled is not None:
             length = room_for(length, facts.max_length)
         self._calls = 0
+        self._forward.forget()
         # What an earlier filling left, a counter that the reset forgets for example, is taken back first.
         self._journal.undo()
         with self._forward.mode(), self._journal.recording():
@@ -262,6 +272,7 @@ class InternalSession(CachedSession):
 
     def _change(self, change: Callable[[Path, Leaf], Leaf]) -> None:
         """Put `change(path, leaf)` in every leaf's place."""
+        self._forward.forget()
         with self._owner.turns.using(self._turn), self._forward.mode(), self._journal.recording():
             state = self._state()
             for key, after in mapped(state, change).items():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from ..calling import name_of
 
@@ -33,11 +36,21 @@ class Compiled:
     """
 
     def __init__(self, model: Callable[..., Any], device: torch.device) -> None:
-        self._model, self._on_cuda = model, device.type == "cuda"
-        wishes: dict[str, Any] = {"dynamic": False, "options": _options(device)}
-        if "recompile_limit" in inspect.signature(torch.compile).parameters:
-            wishes["recompile_limit"] = SHAPES
-        self._call: Callable[..., Any] = torch.compile(model, **wishes)
+        self._model, self._options = model, _options(device)
+        self._hearing = _Hearing()
+        self._halves, self._on_cuda = False, device.type == "cuda"
+        on_cpu = device.type == "cpu" and self._options is not None
+        self._call = self._made(self._reading_halves if on_cpu else None)
+
+    def heard(self, text: object, *given: Any, **named: Any) -> tuple[Any, list[Ran]]:
+        """A call for `text`, which can be referred to weakly, and the graphs that it ran. In a text's first call
+        weights are looked at closely, however they were changed."""
+        hearing = self._hearing
+        hearing.text, hearing.graphs = text, []
+        try:
+            return self(*given, **named), hearing.graphs
+        finally:
+            hearing.text = hearing.graphs = None
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         if self._call is self._model:
@@ -45,11 +58,16 @@ class Compiled:
         # Late, as dynamo takes long to import; it is there once something has been compiled.
         from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415
 
+        from .halves import NoLongerHalves  # noqa: PLC0415
+
         try:
             with self._nothing_new():
                 return self._call(*given, **named)
-        except TorchDynamoException as error:
+        except (TorchDynamoException, NoLongerHalves) as error:
             # What fails is the making of code, before it runs; parts that have run wrote what is written again.
+            if self._halves:
+                self._halves, self._call = False, self._made(None)
+                return self(*given, **named)
             self._call = self._model
             cause = getattr(error, "inner_exception", error)
             reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
@@ -66,6 +84,51 @@ class Compiled:
         if self._on_cuda and set_stance is not None and torch.cuda.is_current_stream_capturing():
             return cast("AbstractContextManager[Any]", set_stance("eager_on_recompile"))
         return nullcontext()
+
+    def _made(self, backend: Callable[..., Any] | None) -> Callable[..., Any]:
+        wishes: dict[str, Any] = {"dynamic": False}
+        if "recompile_limit" in inspect.signature(torch.compile).parameters:
+            wishes["recompile_limit"] = SHAPES
+        if backend is None:
+            return torch.compile(self._model, options=self._options, **wishes)
+        return torch.compile(self._model, backend=backend, **wishes)
+
+    def _reading_halves(self, traced: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
+        """Inductor's backend, given what can be read as halves."""
+        # Late: inductor takes seconds to import.
+        from torch._inductor.compile_fx import compile_fx  # noqa: PLC0415
+
+        from .halves import Reading  # noqa: PLC0415
+        from .reading_halves import reading_halves  # noqa: PLC0415
+
+        graph, places, halves = reading_halves(traced, inputs)
+        self._halves = self._halves or bool(places)
+        run: Any = compile_fx(graph, [*inputs, *halves], config_patches=self._options)
+        reading, hearing = Reading(places), self._hearing
+
+        def ran(*given: Any) -> Any:
+            gave = run(*given, *reading.fresh(given, hearing.text)) if places else run(*given)
+            if hearing.graphs is not None:
+                hearing.graphs.append(Ran(ran, given, gave))
+            return gave
+
+        return ran
+
+
+@dataclass(eq=False, slots=True)
+class Ran:
+    """A graph, what it was given, and what it gave."""
+
+    graph: Callable[..., Any]
+    given: tuple[Any, ...]
+    gave: Sequence[Any]
+
+
+class _Hearing(threading.local):
+    """The text that this thread's call is for, and the graphs that it has run."""
+
+    text: object | None = None
+    graphs: list[Ran] | None = None
 
 
 def as_compiled_for(ids: Tensor) -> Tensor:
@@ -91,4 +154,13 @@ def _options(device: torch.device) -> dict[str, Any] | None:
     except ImportError:  # torch before 2.6 has no such passes
         return None
     # Dynamo has looked at the arguments; looking at each buffer again takes a tenth of a small step.
-    return {"post_grad_custom_post_pass": SumsForOneToken(), "size_asserts": False}
+    return {"post_grad_custom_post_pass": SumsForOneToken(), "size_asserts": False, **_contracted()}
+
+
+def _contracted() -> dict[str, str]:
+    """A product and its sum as one instruction, as in a library's products."""
+    from torch._inductor import config  # noqa: PLC0415 (as above)
+
+    name = "enable_floating_point_contract_flag"
+    known = isinstance(getattr(config.cpp, name, None), str)  # an older torch knows on and off
+    return {f"cpp.{name}": "fast"} if known else {}

@@ -125,7 +125,7 @@ def test_any_object_with_hfs_signature_can_be_added_as_it_is() -> None:
 def test_a_class_or_a_step_with_facts_asks_for_bind_and_works_bound() -> None:
     x, logits = torch.tensor([[3, 9, 3]]), torch.randn(1, VOCAB)
     classy = Pipeline().add(TopKLogitsWarper, top_k=7)
-    with pytest.raises(NeedsBind, match="top_k_logits_warper"):
+    with pytest.raises(NeedsBind, match="TopKLogitsWarper was added as a class"):
         classy(x, logits)
     assert torch.equal(classy.bind(prompt=x)(x, logits), TopKLogitsWarper(7)(x, logits))
     needy = Pipeline().add("min_new_tokens", 2)
@@ -198,5 +198,6 @@ def test_a_bound_pick_is_the_decoders_own_draw() -> None:
 def test_poison_in_an_own_loop_is_named(strategy: str) -> None:
     logits = torch.zeros(2, 6)
     logits[1, 3] = float("nan")
-    with pytest.raises(BadRow, match="row 1, step 2: NaN scores after 'model'"):
+    with pytest.raises(BadRow, match="row 1, step 2: NaN scores after 'model'") as caught:
         Pipeline().with_strategy(strategy).pick(torch.tensor([[1, 2], [1, 2]]), logits)
+    assert "stop_row" not in caught.value.remedy  # a pick has no row to end

@@ -107,8 +107,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "TopKLogitsWarper cannot be built of nothing: .*'top_k'",
     ),
     "a class unbound": (
-        lambda: Pipeline().add(TopKLogitsWarper, top_k=3)(X, torch.ones(2, VOCAB)),
-        r"TopKLogitsWarper was added as a class(.|\n)*stateless=True",
+        lambda: Pipeline().add(Biased, by=3)(X, torch.ones(2, VOCAB)),
+        r"Biased was added as a class(.|\n)*stateless=True",
     ),
     "a prompt without room": (
         lambda: decoder(Pipeline().stop("max_length", 3)).generate([[1, 2], [1, 2, 3]]),
@@ -118,6 +118,12 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: decoder(Pipeline().add(PrefixConstrainedLogitsProcessor(lambda b, i: [b], 1))).generate(
             [[1], [2]]
         ),
+        "place in the batch",
+    ),
+    "place in the batch, whatever is vouched for": (
+        lambda: decoder(
+            Pipeline().add(PrefixConstrainedLogitsProcessor(lambda b, i: [b], 1), stateless=True)
+        ).generate([[1], [2, 3]]),
         "place in the batch",
     ),
 }

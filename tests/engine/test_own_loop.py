@@ -124,9 +124,15 @@ def test_any_object_with_hfs_signature_can_be_added_as_it_is() -> None:
 
 def test_a_class_or_a_step_with_facts_asks_for_bind_and_works_bound() -> None:
     x, logits = torch.tensor([[3, 9, 3]]), torch.randn(1, VOCAB)
-    classy = Pipeline().add(TopKLogitsWarper, top_k=7)
-    with pytest.raises(NeedsBind, match="TopKLogitsWarper was added as a class"):
+
+    class Seven(TopKLogitsWarper):
+        """May keep anything."""
+
+    classy = Pipeline().add(Seven, top_k=7)
+    with pytest.raises(NeedsBind, match="Seven was added as a class"):
         classy(x, logits)
+    for known in (Pipeline().add(Seven, top_k=7, stateless=True), Pipeline().add(TopKLogitsWarper, top_k=7)):
+        assert torch.equal(known(x, logits), TopKLogitsWarper(7)(x, logits))
     assert torch.equal(classy.bind(prompt=x)(x, logits), TopKLogitsWarper(7)(x, logits))
     needy = Pipeline().add("min_new_tokens", 2)
     with pytest.raises(NeedsBind, match="min_new_tokens"):

@@ -100,6 +100,12 @@ class BoundStep(ABC):
         ]
         return f"{', '.join(others)} and {last}" if others else last
 
+    @property
+    def stays(self) -> str:
+        """Why it does not follow. Of an object that observes nothing nobody knows whether it keeps anything."""
+        keeps = "keeps" if hasattr(self.instances[0], "observe") else "may keep"
+        return f"{keeps} state and has no {self.lacks}"
+
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host."""
         for instance in self.instances:

@@ -1,6 +1,7 @@
 """Objects that no plugin registered: anything with Hugging Face's signature becomes a step.
 
-Nothing is known of such an object, so a bind gives every row its own copy, and it is shown a copy of the scores.
+Nothing is known of such an object, so a bind gives every row its own copy, and it is shown a copy of the scores. Of the
+plain classes of transformers it is known that they keep nothing.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def opaque_step(
         )
     if isinstance(target, type):
         _check_arguments(target, arguments)
+    stateless = stateless or keeps_nothing(target)
     traits = frozenset({"stateless", "reads_history"}) if stateless else frozenset()
     return Step(StepSpec(_name(target), role, Opaque(target, dict(arguments)), traits=traits))
 
@@ -118,6 +120,13 @@ def class_of(step: Step) -> str | None:
     return factory.target.__name__ if isinstance(factory, Opaque) and factory.is_class else None
 
 
+def keeps_nothing(target: Any) -> bool:
+    """Whether it is one of transformers' own processors whose answers depend on their arguments alone. A class derived
+    from one may keep state."""
+    kind = target if isinstance(target, type) else type(target)
+    return kind.__module__ == "transformers.generation.logits_process" and kind.__name__ in _STATELESS
+
+
 def knows_its_place(step: Step) -> bool:
     """Whether an object of transformers' looks rows up by their index in the batch it was built for, so that it cannot
     be called on one row at a time."""
@@ -128,6 +137,31 @@ def knows_its_place(step: Step) -> bool:
     return any(base.__name__ in _BY_INDEX for base in kind.__mro__)
 
 
+_STATELESS = frozenset(
+    {
+        "EpsilonLogitsWarper",
+        "EtaLogitsWarper",
+        "ExponentialDecayLengthPenalty",
+        "ForcedBOSTokenLogitsProcessor",
+        "ForcedEOSTokenLogitsProcessor",
+        "InfNanRemoveLogitsProcessor",
+        "LogitNormalization",
+        "MinLengthLogitsProcessor",
+        "MinNewTokensLengthLogitsProcessor",
+        "MinPLogitsWarper",
+        "NoBadWordsLogitsProcessor",
+        "NoRepeatNGramLogitsProcessor",
+        "RepetitionPenaltyLogitsProcessor",
+        "SequenceBiasLogitsProcessor",
+        "SuppressTokensAtBeginLogitsProcessor",
+        "SuppressTokensLogitsProcessor",
+        "TemperatureLogitsWarper",
+        "TopHLogitsWarper",
+        "TopKLogitsWarper",
+        "TopPLogitsWarper",
+        "TypicalLogitsWarper",
+    }
+)
 _BY_INDEX = {
     "PrefixConstrainedLogitsProcessor",
     "EncoderNoRepeatNGramLogitsProcessor",

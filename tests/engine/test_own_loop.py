@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -198,6 +200,23 @@ def test_a_bound_pick_is_the_decoders_own_draw() -> None:
         assert picked.tolist() == [token]
         x = torch.cat((x, picked.view(1, 1)), dim=1)
     assert bound.stopped(x, torch.zeros(1, VOCAB)).tolist() == [False]
+
+
+@pytest.mark.parametrize("step", [("repetition_penalty", 1.2), ("no_repeat_ngram", 2)])
+@pytest.mark.parametrize("wrong", [-1, VOCAB, VOCAB + 7])
+def test_ids_of_another_vocabulary_are_refused_where_a_step_reads_them(step: Any, wrong: int) -> None:
+    x, logits = torch.tensor([[1, 2, 3], [1, wrong, 3]]), torch.randn(2, VOCAB)
+    pipe = Pipeline().add(*step).with_strategy("sample", seed=1)
+    for _ in range(2):  # what was refused once is refused again
+        for call in (pipe, pipe.pick, pipe.bind(x), pipe.bind(x, vocab_size=VOCAB).pick):
+            with pytest.raises(
+                InvalidInput, match=rf"row 1, token 1: id {wrong} is outside the vocabulary of {VOCAB}\b"
+            ):
+                call(x, logits)
+    assert Pipeline().add("top_k", 3).pick(x, logits).shape == (2,)  # nothing reads them
+    larger = VOCAB + 8  # an embedding may be larger than the output layer
+    if wrong > 0:
+        assert pipe.bind(x, vocab_size=larger).pick(x, logits).shape == (2,)
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "sample"])

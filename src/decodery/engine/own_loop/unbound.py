@@ -63,6 +63,21 @@ def _are_batches(input_ids: Any, logits: Any) -> bool:
     return logits.dtype.is_floating_point
 
 
+def look_at(plan: Plan, ids: Tensor, vocab_size: int) -> None:
+    """Refuse ids (B, T) that no model of this vocabulary has made. They are looked at once, with the first call: steps
+    that read the history pass such ids by, and at every call to look would cost a wait for the device."""
+    plan.looked = True
+    outside: list[list[int]] = ((ids < 0) | (ids >= vocab_size)).nonzero().tolist()  # (B, T) -> (N, 2)
+    if outside:
+        plan.looked = False
+        row, place = outside[0]
+        raise InvalidInput(
+            f"input_ids, row {row}, token {place}: id {int(ids[row, place])} is outside the vocabulary of {vocab_size}",
+            remedy="use the tokenizer that the model was trained with; ids that the embedding alone has: "
+            "pipe.bind(x, vocab_size=...)",
+        )
+
+
 def whole_view(ids: Tensor, prompt_length: int) -> View:
     """Every row active, all of one length. ids (B, T) int64."""
     count, width = ids.shape

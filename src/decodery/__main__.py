@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .cli.app import main
+from .cli.app import process
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "sample.yaml"
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "docs" / "recipes" / "sample.yaml"
 HEAVY = ("torch", "transformers", "numpy")
 PLUGINS = ("pluggy", "importlib.metadata", "decodery.host.loader")
 COMMANDS = [
@@ -105,3 +106,17 @@ Decoder(TableModel(40), "chat", vocab_size=40, eos_token_id=1).generate([[1, 2]]
 sys.exit("transformers" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_process_ends_without_a_last_collection() -> None:
+    """What is frozen is not looked at: that takes as long as a part of the start. In a test's process nothing is."""
+    code = """
+import gc, sys
+from decodery.cli.app import main, process
+sys.argv = ["decodery", "--version"]
+assert main() == 0 and not gc.get_freeze_count()
+assert process() == 0 and gc.get_freeze_count()
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert '\n[project.scripts]\ndecodery = "decodery.cli.app:process"\n' in project

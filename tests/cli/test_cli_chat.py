@@ -243,6 +243,12 @@ def test_the_demo_model_says_what_it_is_before_it_says_anything_else(run):
     assert (quiet.out, quiet.err) == (outcome.out, "")
 
 
+def test_a_function_that_gives_no_tokenizer_is_named(run):
+    outcome = run("chat", "-m", "tiny_models:load", "--tokenizer", "builtins:print", stdin=b"")
+    assert outcome.code == 1
+    assert "--tokenizer 'builtins:print' gives None" in outcome.err
+
+
 def test_a_model_without_a_tokenizer_is_refused(run):
     outcome = run("chat", "-m", "tiny_models:without_tokenizer", stdin=b"")
     assert outcome.code == 1

@@ -152,6 +152,13 @@ def test_an_encoding_without_the_letters_gets_escapes(shell):
     assert "\\u65e5\\u672c" in outcome.err
 
 
+@pytest.mark.parametrize("streamed", ["--stream", "--no-stream"])
+def test_a_locale_without_the_letters_gets_escapes(shell, streamed):
+    asked = ("generate", "a", "-m", "tiny_models:japanese", "--max-new-tokens", "3", streamed)
+    outcome = shell(*asked, LC_ALL="C", PYTHONUTF8="0")
+    assert (outcome.code, outcome.out) == (0, "\\u672c\\u672c\\u672c\n")
+
+
 def test_a_real_terminal_streams_token_by_token():
     leader, follower = pty.openpty()
     command = [*DECODERY, "generate", "a", "-m", "tiny_models:slow", "--max-new-tokens", "6"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers.generation.logits_process import PrefixConstrainedLogitsProcessor
+from transformers.generation.logits_process import PrefixConstrainedLogitsProcessor, TopKLogitsWarper
 
 from decodery import Decoder, DecoderyError, Pipeline, Recipe
 from decodery.contracts.errors import BadRow, PluginError
@@ -89,10 +89,41 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: decoder(Pipeline().stop(lambda i, s: None)).generate([[1]]),
         "answered None",
     ),
+    "a mask for scores": (
+        lambda: Pipeline().add(lambda i, s: s > 0)(X, torch.ones(2, VOCAB)),
+        r"turned torch.float32 scores into torch.bool",
+    ),
+    "two devices": (
+        lambda: Pipeline().add("repetition_penalty", 1.2).pick(X, torch.ones(2, VOCAB, device="meta")),
+        "input_ids are on cpu and logits on meta",
+    ),
+    "ids in a list": (lambda: Pipeline().pick([1], torch.ones(VOCAB)), "input_ids are list"),  # type: ignore[arg-type]
+    "ids that are no whole numbers": (
+        lambda: Pipeline().pick(X.float(), torch.ones(2, VOCAB)),
+        "input_ids are torch.float32",
+    ),
+    "a class without its parameters": (
+        lambda: Pipeline().add(TopKLogitsWarper),
+        "TopKLogitsWarper cannot be built of nothing: .*'top_k'",
+    ),
+    "a class unbound": (
+        lambda: Pipeline().add(Biased, by=3)(X, torch.ones(2, VOCAB)),
+        r"Biased was added as a class(.|\n)*stateless=True",
+    ),
+    "a prompt without room": (
+        lambda: decoder(Pipeline().stop("max_length", 3)).generate([[1, 2], [1, 2, 3]]),
+        "row 1: its prompt has 3 tokens, and 'max_length' ends a row at 3",
+    ),
     "place in the batch": (
         lambda: decoder(Pipeline().add(PrefixConstrainedLogitsProcessor(lambda b, i: [b], 1))).generate(
             [[1], [2]]
         ),
+        "place in the batch",
+    ),
+    "place in the batch, whatever is vouched for": (
+        lambda: decoder(
+            Pipeline().add(PrefixConstrainedLogitsProcessor(lambda b, i: [b], 1), stateless=True)
+        ).generate([[1], [2, 3]]),
         "place in the batch",
     ),
 }
@@ -133,6 +164,14 @@ def test_a_strategy_that_chooses_nonsense_is_named(chosen: object) -> None:
     with pytest.raises(PluginError, match="strategy 'Odd' chose"):
         checked_tokens(chosen, torch.zeros(1, VOCAB), "Odd")
     assert checked_tokens(torch.tensor([3]), torch.zeros(1, VOCAB), "Odd").tolist() == [3]
+
+
+class Biased:
+    def __init__(self, by: Tensor) -> None:
+        self.by = by
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return scores + self.by
 
 
 class ThirdTime:
@@ -191,5 +230,5 @@ def test_results_and_pipelines_with_tensors_inside_compare() -> None:
     first, second = (decoder().generate([[1]], max_new_tokens=2, return_scores=True) for _ in range(2))
     assert first != second
     ones = torch.ones(2)
-    assert Pipeline().add(ThirdTime, a=ones) == Pipeline().add(ThirdTime, a=ones)
-    assert Pipeline().add(ThirdTime, a=ones) != Pipeline().add(ThirdTime, a=torch.ones(2))
+    assert Pipeline().add(Biased, by=ones) == Pipeline().add(Biased, by=ones)
+    assert Pipeline().add(Biased, by=ones) != Pipeline().add(Biased, by=torch.ones(2))

@@ -208,7 +208,7 @@ def test_a_step_that_cannot_follow_is_refused_by_name() -> None:
 
     def act(run: Run) -> None:
         run.logits()
-        with pytest.raises(CannotFollow, match="'keeper' keeps state"):
+        with pytest.raises(CannotFollow, match="'keeper' may keep state"):
             run.select(torch.tensor([0]))
         with pytest.raises(CannotFollow, match="taken back"):
             run.rewind(torch.tensor([0]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -124,9 +126,15 @@ def test_any_object_with_hfs_signature_can_be_added_as_it_is() -> None:
 
 def test_a_class_or_a_step_with_facts_asks_for_bind_and_works_bound() -> None:
     x, logits = torch.tensor([[3, 9, 3]]), torch.randn(1, VOCAB)
-    classy = Pipeline().add(TopKLogitsWarper, top_k=7)
-    with pytest.raises(NeedsBind, match="top_k_logits_warper"):
+
+    class Seven(TopKLogitsWarper):
+        """May keep anything."""
+
+    classy = Pipeline().add(Seven, top_k=7)
+    with pytest.raises(NeedsBind, match="Seven was added as a class"):
         classy(x, logits)
+    for known in (Pipeline().add(Seven, top_k=7, stateless=True), Pipeline().add(TopKLogitsWarper, top_k=7)):
+        assert torch.equal(known(x, logits), TopKLogitsWarper(7)(x, logits))
     assert torch.equal(classy.bind(prompt=x)(x, logits), TopKLogitsWarper(7)(x, logits))
     needy = Pipeline().add("min_new_tokens", 2)
     with pytest.raises(NeedsBind, match="min_new_tokens"):
@@ -194,9 +202,27 @@ def test_a_bound_pick_is_the_decoders_own_draw() -> None:
     assert bound.stopped(x, torch.zeros(1, VOCAB)).tolist() == [False]
 
 
+@pytest.mark.parametrize("step", [("repetition_penalty", 1.2), ("no_repeat_ngram", 2)])
+@pytest.mark.parametrize("wrong", [-1, VOCAB, VOCAB + 7])
+def test_ids_of_another_vocabulary_are_refused_where_a_step_reads_them(step: Any, wrong: int) -> None:
+    x, logits = torch.tensor([[1, 2, 3], [1, wrong, 3]]), torch.randn(2, VOCAB)
+    pipe = Pipeline().add(*step).with_strategy("sample", seed=1)
+    for _ in range(2):  # what was refused once is refused again
+        for call in (pipe, pipe.pick, pipe.bind(x), pipe.bind(x, vocab_size=VOCAB).pick):
+            with pytest.raises(
+                InvalidInput, match=rf"row 1, token 1: id {wrong} is outside the vocabulary of {VOCAB}\b"
+            ):
+                call(x, logits)
+    assert Pipeline().add("top_k", 3).pick(x, logits).shape == (2,)  # nothing reads them
+    larger = VOCAB + 8  # an embedding may be larger than the output layer
+    if wrong > 0:
+        assert pipe.bind(x, vocab_size=larger).pick(x, logits).shape == (2,)
+
+
 @pytest.mark.parametrize("strategy", ["greedy", "sample"])
 def test_poison_in_an_own_loop_is_named(strategy: str) -> None:
     logits = torch.zeros(2, 6)
     logits[1, 3] = float("nan")
-    with pytest.raises(BadRow, match="row 1, step 2: NaN scores after 'model'"):
+    with pytest.raises(BadRow, match="row 1, step 2: NaN scores after 'model'") as caught:
         Pipeline().with_strategy(strategy).pick(torch.tensor([[1, 2], [1, 2]]), logits)
+    assert "stop_row" not in caught.value.remedy  # a pick has no row to end

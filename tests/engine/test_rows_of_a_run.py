@@ -70,7 +70,7 @@ def test_a_stop_rule_that_cannot_follow_is_refused_by_name() -> None:
 
     def act(run: Run) -> None:
         run.logits()
-        with pytest.raises(CannotFollow, match="'stubborn' keeps state"):
+        with pytest.raises(CannotFollow, match="'stubborn' may keep state"):
             run.select(torch.tensor([0]))
 
     perform(act, [[1]], Pipeline().stop(Stubborn))

@@ -189,7 +189,7 @@ def test_state_follows_the_drafts_of_generate() -> None:
 )
 def test_a_step_that_cannot_follow_is_refused_by_name(said: dict[str, Any], what: str) -> None:
     ids = torch.tensor([[11, 12, 13, 11, 12, 13, 11]])
-    with pytest.raises(CannotFollow, match=f"'calls' keeps state .* cannot be {what}"):
+    with pytest.raises(CannotFollow, match=f"'calls' may keep state .* cannot be {what}"):
         model("llama").generate(
             ids,
             attention_mask=torch.ones_like(ids),

@@ -243,6 +243,13 @@ def test_pieces_and_other_things_are_no_ids(ids: Any) -> None:
         known.encode("Hello")
 
 
+@pytest.mark.parametrize("text", [["He", "llo"], None, 7])
+def test_what_is_decoded_must_be_text(text: Any) -> None:
+    known = as_tokenizer(SimpleNamespace(encode=list, decode=lambda ids: text))
+    with pytest.raises(InvalidInput, match=r"decode gives .*\n.*must give a text"):
+        known.decode([1])
+
+
 @pytest.mark.parametrize("thing", [None, 5, "gpt2", object(), SimpleNamespace(encode=1, decode=2)])
 def test_what_can_neither_encode_nor_decode_is_refused(thing: Any) -> None:
     with pytest.raises(InvalidInput, match="is no tokenizer"):

@@ -146,7 +146,7 @@ def test_the_session_of_a_thread_that_has_ended_gives_way() -> None:
     decodable, _ = connected(zoo.Demo())
     (old,) = elsewhere(lambda: decodable.open(1, 8))
     assert len(greedy(decodable, [1, 2])) == 6
-    with pytest.raises(ModelError, match="after it had been closed"):
+    with pytest.raises(ModelError, match=r"after it had been closed(.|\n)*copy.deepcopy"):
         old.prefill(IDS[:1, :2])  # type: ignore[attr-defined]
 
 

@@ -24,7 +24,10 @@ def load_tokenizer(name: str) -> object:
     if path.is_file():
         return _from_file(place, path)
     if ":" in name:
-        return called(named_by("--tokenizer", name), place)
+        made = called(named_by("--tokenizer", name), place)
+        if made is None:
+            raise InvalidInput(f"{place} gives None, not a tokenizer", remedy="did the function return it?")
+        return made
     missing = "is no file" if path.exists() else "no such file or directory"
     raise UnknownName(f"{place}: {missing}", remedy=f"it takes {_KINDS}")
 

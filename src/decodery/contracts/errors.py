@@ -95,9 +95,10 @@ class BadRow(DecoderyError, ArithmeticError):
     that made it ("model" when the logits arrived like that; "a or b" when only they can have, because they keep state).
     """
 
-    def __init__(self, row: int, step: int, processor: str, what: str) -> None:
+    def __init__(self, row: int, step: int, processor: str, what: str, *, remedy: str = "") -> None:
         self.row, self.step, self.processor, self.what = row, step, processor, what
         super().__init__(
             f"row {row}, step {step}: {what} after {processor!r}",
-            remedy="mend that step or the model; with 'on_bad_row: stop_row' the row ends alone and the others go on",
+            remedy=remedy
+            or "mend that step or the model; with 'on_bad_row: stop_row' the row ends alone and the others go on",
         )

@@ -13,13 +13,11 @@ at once.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import json
 from collections.abc import Mapping
 from functools import cache
-from math import isfinite
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -32,10 +30,11 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 from typing_extensions import dataclass_transform
 
 from .errors import InvalidParams, ParamProblem
+from .mistakes import told
 
 __all__ = [
     "FiniteFloat",
@@ -57,7 +56,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-_BOUNDS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
 def alias(*others: str) -> Any:
@@ -181,13 +179,16 @@ def validate_params(owner: str, cls: type | None, values: Mapping[str, object]) 
         return made
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=True)
-        raise InvalidParams(owner, _problems(cls, details)) from None
+        raise InvalidParams(owner, told(cls, accepted_names(cls), details)) from None
 
 
 def _plain(value: object) -> object:
-    """numpy's and torch's scalars as Python's own; everything else as it is."""
+    """numpy's and torch's scalars as Python's own, transformers' `{(5, 6): -2.0}` as a list of pairs; everything else
+    as it is."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
+    if isinstance(value, dict) and value and all(isinstance(key, tuple) for key in value):
+        return [[list(key), part] for key, part in value.items()]
     return value
 
 
@@ -211,79 +212,3 @@ def non_default_values(params: object | None) -> dict[str, object]:
         ) or value != default:
             kept[field.name] = value
     return kept
-
-
-def _problems(cls: type, details: list[ErrorDetails]) -> list[ParamProblem]:
-    found: dict[str, ParamProblem] = {}
-    for detail in details:
-        path = ".".join(str(part) for part in detail["loc"])
-        # Unions report one problem a branch; the first one is enough for the reader.
-        found.setdefault(path, _problem(path, detail, cls))
-    return list(found.values())
-
-
-def _problem(path: str, detail: ErrorDetails, cls: type) -> ParamProblem:
-    name = str(detail["loc"][0]) if detail["loc"] else ""
-    value, kind = detail.get("input"), detail["type"]
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = [field.name for field in dataclasses.fields(cls)]
-        close = difflib.get_close_matches(name, known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"it has: {', '.join(known) or 'no parameters'}"
-        return ParamProblem(path, f"no parameter {name!r}", remedy)
-    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        field = accepted_names(cls).get(name, "")
-        example = next(iter(_choices(cls, field)), "...")
-        told = _allowed(cls, field)
-        remedy = f"give it a value, for example '{name}: {example}'"
-        return ParamProblem(path, f"{name!r} is missing", f"{remedy}; {told}" if told else remedy)
-    message = f"{path or 'value'} = {_shown(value)}: {_lower_first(detail['msg'])}"
-    if isinstance(value, str) and "string" not in kind and _is_number(value) and isfinite(float(value)):
-        return ParamProblem(path, message, f"write {value} without quotes")
-    if isinstance(value, bool):
-        return ParamProblem(path, message, "write a number; true and false are not numbers here")
-    # A validator of one's own says what to do through PydanticCustomError(..., {"remedy": "..."}).
-    own = (detail.get("ctx") or {}).get("remedy")
-    said = kind == "literal_error"  # the choices, by the message
-    told = _allowed(cls, accepted_names(cls).get(name, ""), choices=not said)
-    return ParamProblem(path, message, str(own) if own else told)
-
-
-def _allowed(cls: type, field: str, *, choices: bool = True) -> str:
-    """What the params class knows of a parameter: its choices or bounds, and its default."""
-    info = getattr(cls, "__pydantic_fields__", {}).get(field)
-    if info is None:
-        return ""
-    limits = {word: getattr(mark, word) for mark in info.metadata for word in _BOUNDS if hasattr(mark, word)}
-    bounds = " and ".join(f"{named} {limits[word]}" for word, named in _BOUNDS.items() if word in limits)
-    default = info.default if isinstance(info.default, (bool, int, float, str)) else None
-    words = _choices(cls, field) if choices else ()
-    said = [
-        f"it is {', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else "",
-        f"it is {bounds}" if bounds else "",
-        "" if default is None else f"the default is {json.dumps(default)}",
-    ]
-    return "; ".join(filter(None, said))
-
-
-def _choices(cls: type, field: str) -> tuple[str, ...]:
-    """The words that a `Literal` parameter may be, () for any other."""
-    info = getattr(cls, "__pydantic_fields__", {}).get(field)
-    annotation = getattr(info, "annotation", None)
-    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
-
-
-def _shown(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -18,7 +18,7 @@ from .building import made_step, place_of, written
 from .into_hf.facts import Told
 from .into_hf.lists import HF_FACTS, hf_criteria, hf_processors, read_facts
 from .own_loop.bound import BoundPipeline, bind_pipeline
-from .own_loop.unbound import as_batch, pick_unbound, unbound_plan, whole_view
+from .own_loop.unbound import as_batch, look_at, pick_unbound, unbound_plan, whole_view
 from .plan.plan import Plan
 from .rng import check_seed
 from .steps.opaque import is_opaque, opaque_strategy
@@ -127,7 +127,10 @@ class Pipeline:
         Raises `NeedsBind` for steps that keep state or need facts, `InvalidInput` for other shapes.
         """
         ids, rows = as_batch(input_ids, logits)
-        return self.plan(whole_view(ids, ids.shape[1]), rows).reshape(
+        plan = self.plan
+        if not plan.looked:
+            look_at(plan, ids, rows.shape[1])
+        return plan(whole_view(ids, ids.shape[1]), rows).reshape(
             logits.shape
         )  # (1, V) -> (V,) where it came so
 
@@ -138,7 +141,10 @@ class Pipeline:
         Raises `BadRow` as well.
         """
         ids, rows = as_batch(input_ids, logits)
-        return pick_unbound(self.effective_strategy, self.compatibility, self.plan, ids, rows)
+        plan = self.plan
+        if not plan.looked:
+            look_at(plan, ids, rows.shape[1])
+        return pick_unbound(self.effective_strategy, self.compatibility, plan, ids, rows)
 
     def bind(
         self,

@@ -55,7 +55,8 @@ class Forward:
         if not self._open:
             raise ModelError(
                 f"a session of {self._name} was used after it had been closed",
-                remedy="open a new one; a model with an internal cache serves one session at a time",
+                remedy="a model with a cache of its own serves one text at a time: end a stream before the next "
+                "begins, or give another decoder copy.deepcopy(model)",
             )
         model, ids = self._model, ids.to(self._device)
         with self.mode():

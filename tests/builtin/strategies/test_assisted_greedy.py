@@ -207,7 +207,7 @@ def test_contexts_of_the_model_and_of_the_draft_are_kept(own: int, drafts: int, 
 def test_a_processor_that_cannot_be_rewound_is_refused_by_name(strategy: str) -> None:
     models = {"draft": plain()} if strategy == "assisted" else {}
     pipe = Pipeline().add(Keeper).with_strategy(strategy)
-    with pytest.raises(CannotFollow, match="'keeper' keeps state"):
+    with pytest.raises(CannotFollow, match="'keeper' may keep state"):
         Decoder(plain(), pipe, models=models).generate([[4, 5, 4, 5]])
 
 

@@ -328,6 +328,8 @@ def test_what_generate_passes_in_silence_is_refused_with_its_place(tmp_path: Pat
     assert all(f"{file}:{line}:3" in report for line in (3, 4, 5, 6))
     with pytest.raises(RecipeError, match="top_p"):
         Recipe.from_generation_config({"do_sample": True, "top_p": 1.5}, host=HOST)
+    with pytest.raises(RecipeError, match="--> GenerationConfig"):
+        Recipe.from_generation_config(GenerationConfig(num_beams=0), host=HOST)
     for odd in (3, None, ["x"]):
         with pytest.raises(InvalidInput, match="GenerationConfig"):
             Recipe.from_generation_config(odd, host=HOST)

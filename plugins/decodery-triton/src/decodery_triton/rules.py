@@ -33,17 +33,10 @@ def weights_of(values):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def cut(
-    values,
-    unsure,
-    slot,
-    total,
-    bound,
-    min_keep,
-    KIND: tl.constexpr,
-    SLOTS: tl.constexpr,
-    IN_ORDER: tl.constexpr,
-):  # type: ignore[no-untyped-def]
+def cut(  # type: ignore[no-untyped-def]
+    values, unsure, slot, total, bound, min_keep,
+    KIND: tl.constexpr, SLOTS: tl.constexpr, IN_ORDER: tl.constexpr,
+):  # fmt: skip
     """One truncation. total float64: of the weights of all that the rule looks at; bound float64; min_keep int32."""
     if KIND == K:
         kept = tl.minimum(tl.maximum(bound.to(tl.int32), min_keep), SLOTS)

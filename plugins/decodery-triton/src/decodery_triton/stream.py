@@ -26,7 +26,7 @@ def generator_of(generator: torch.Generator | None, device: torch.device) -> tor
     """None is the device's global one."""
     if generator is not None:
         return generator
-    torch.cuda.init()
+    torch.cuda.init()  # type: ignore[no-untyped-call]
     index = torch.cuda.current_device() if device.index is None else device.index
     found: torch.Generator = torch.cuda.default_generators[index]
     return found

@@ -57,23 +57,27 @@ Words = Annotated[tuple[_Word, ...], Field(min_length=1), AfterValidator(_apart)
 Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 
+Rows = Annotated[PositiveInt, Field(le=100_000)]
+"""Of one prompt. Each has scores and a cache of its own: more than this is a mistake."""
+
+
 @params
 class BeamParams:
-    num_beams: PositiveInt = 4
+    num_beams: Rows = 4
     length_penalty: FiniteFloat = 1.0
     early_stopping: bool | Literal["never"] = False
-    num_return_sequences: PositiveInt | None = None
+    num_return_sequences: Rows | None = None
     patience: PositiveFloat = 1.0
 
 
 @params
 class DiverseBeamParams:
-    num_beams: PositiveInt = 4
+    num_beams: Rows = 4
     num_beam_groups: PositiveInt = 2
     diversity_penalty: Annotated[FiniteFloat, Field(ge=0)] = 1.0
     length_penalty: FiniteFloat = 1.0
     early_stopping: bool | Literal["never"] = False
-    num_return_sequences: PositiveInt | None = None
+    num_return_sequences: Rows | None = None
 
     @model_validator(mode="after")
     def _equal_groups(self) -> "DiverseBeamParams":
@@ -93,10 +97,10 @@ class DiverseBeamParams:
 @params
 class ConstrainedBeamParams:
     force_words: Annotated[Words, alias("force_words_ids")]
-    num_beams: PositiveInt = 4
+    num_beams: Rows = 4
     length_penalty: FiniteFloat = 1.0
     early_stopping: bool | Literal["never"] = False
-    num_return_sequences: PositiveInt | None = None
+    num_return_sequences: Rows | None = None
 
 
 @params
@@ -138,17 +142,17 @@ class MixParams:
 
 @params
 class BestOfParams:
-    num_samples: Annotated[PositiveInt, alias("n", "best_of")] = 4
+    num_samples: Annotated[Rows, alias("n", "best_of")] = 4
     score: Literal["mean_logprob", "sum_logprob"] = "mean_logprob"
 
 
 @params
 class MajorityParams:
-    num_samples: Annotated[PositiveInt, alias("n")] = 8
+    num_samples: Annotated[Rows, alias("n")] = 8
     answer: Pattern = ""
 
 
 @params
 class MbrParams:
-    num_samples: Annotated[PositiveInt, alias("n")] = 8
+    num_samples: Annotated[Rows, alias("n")] = 8
     utility: Literal["exact", "token_f1", "edit_similarity"] = "token_f1"

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Session(Protocol):
     """One model decoding one batch. Row r's state never mixes with another row's.
 
-    Optional: `step_last(tokens (B, K)) -> (B, V)`, the last column of `step` alone, where that is cheaper.
+    Optional: `step_last(tokens (B, K)) -> (B, V)`, the last column of `step` alone, where that is cheaper; `held() ->
+    int`, the bytes of the state that goes with the rows, by which a run sees that so many more cannot be held.
     `select` and `rewind` are called only where the capabilities say so; the engine feeds the history again elsewhere.
     """
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from ...contracts.errors import ModelError
 from ...contracts.protocols import DecodableModel, Session, StaticSession, WatchedSession
 from .history import History
+from .room import check_room
 from .rows import alike_among, take_rows
 from .states import States
 
@@ -156,6 +157,7 @@ class Feed:
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host. A session that cannot is opened anew and fed the history again."""
         self._level = None
+        self._check_room(len(host_rows), len(self._fed))
         self._inputs, self._copies = take_rows(self._inputs, rows, len(self.offsets)), 1
         self.offsets = [self.offsets[row] for row in host_rows]
         self._mask = None if self._mask is None else self._mask[rows]
@@ -285,6 +287,7 @@ class Feed:
             begin, mask = begin[alike.firsts], None if mask is None else mask[alike.firsts]
         elif self._copies > 1:
             given = take_rows(given, torch.arange(0, len(begin), self._copies), len(begin))
+        self._check_room(len(columns), len(columns))
         self._session = self._model.open(len(begin), self._limit)
         if self._states is not None:
             cast(WatchedSession, self._session).watch(self._states.layers)
@@ -292,6 +295,7 @@ class Feed:
         logits = self._session.prefill(begin, **inputs, **given)
         self._note([0] * len(begin))
         if alike is not None:
+            self._check_room(len(columns), len(begin))
             self._session.select(alike.copies)
             if self._states is not None:
                 self._states.select(alike.copies)
@@ -302,6 +306,12 @@ class Feed:
         more = self._session.step(columns[:, first:])
         self._note([first] * len(more))
         return torch.cat((logits, more), dim=1)
+
+    def _check_room(self, rows: int, held: int) -> None:
+        """Whether `rows` rows can be held, where the session has the state of `held`. Raises `InvalidInput`."""
+        facts, has = self._model.facts, getattr(self._session, "held", None)
+        state = has() * rows // held if has is not None and rows > held else 0
+        check_room(rows, facts.vocab_size, state, facts.device)
 
     def _note(self, starts: Sequence[int]) -> None:
         """Keep what the session tells of the forward that began at these columns."""

@@ -110,6 +110,8 @@ class Opening:
         self.strategy = bind_strategy(use, facts, frozenset(setting.roles))
         least = strategy_min_keep(use, facts)
         rules = bind_steps(stops, facts, rectangle=self._rectangle)
+        endings = StopRules(rules, model.max_length)
+        endings.check_prompts(history.host_lengths)
         # transformers' own length does not know the model's context.
         known = row_limits(rules, history, None if self._rectangle else model.max_length)
         facts = replace(facts, limits=known if int(known.max()) < UNLIMITED else None)
@@ -123,7 +125,7 @@ class Opening:
             self._feed(setting.model, history, None if limit >= UNLIMITED else limit, mask, self._lines),
             history,
             plan,
-            StopRules(rules, model.max_length),
+            endings,
             self.strategy,
             rng,
             limits=limits,

@@ -70,6 +70,7 @@ class Running:
         for step in self.steps:
             if not step.follows:
                 raise CannotFollow(
-                    f"{step.name!r} keeps state and has no observe, select and rewind, so rows cannot be {what}",
-                    remedy="generate without beams and assistants, or give the step the three methods",
+                    f"{step.name!r} {step.stays}, so rows cannot be {what}",
+                    remedy=f"generate without beams and assistants, give the step {step.lacks}, or add it with "
+                    "stateless=True if it keeps nothing",
                 )

@@ -96,7 +96,13 @@ class _Plain:
 
     def decode(self, ids: Sequence[int]) -> str:
         text = self.inner.decode(within(ids, self.size))
-        return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
+        if isinstance(text, str):
+            return text
+        if not isinstance(text, bytes):
+            raise InvalidInput(
+                f"{type(self.inner).__name__}.decode gives {text!r:.60}", remedy="it must give a text"
+            )
+        return text.decode(errors="replace")
 
 
 def _parameters(encode: Callable[..., Any]) -> dict[str, bool]:

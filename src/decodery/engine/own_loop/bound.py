@@ -19,7 +19,7 @@ from ..rng import RowRng, check_seed, fresh_seed, prompt_keys, torch_rng
 from ..steps.apply import BoundStep, View
 from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
 from ..steps.facts import Facts
-from .unbound import as_batch, chosen, longer, whole_view
+from .unbound import as_batch, chosen, longer, look_at, whole_view
 
 
 class BoundPipeline:
@@ -116,6 +116,8 @@ class BoundPipeline:
                     _observe(self._strategy.observe, ids, self._seen)
                 self._steps += width - self._seen
             if self._view is None:
+                if not self.plan.looked:
+                    look_at(self.plan, ids, self._facts.vocab_size or logits.shape[-1])
                 self._view = whole_view(ids, self._prompt_length)
             else:
                 self._view = longer(self._view, ids, width - self._seen)

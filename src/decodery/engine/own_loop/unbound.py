@@ -18,7 +18,7 @@ from ..rng import RowRng, fresh_seed, hash_key, torch_rng
 from ..steps.apply import View
 from ..steps.bind import bind_steps, bind_strategy, strategy_min_keep
 from ..steps.facts import Facts
-from ..steps.opaque import keeps_state
+from ..steps.opaque import class_of, keeps_state
 
 _IDS, _SCORES = torch.int64, torch.float32
 
@@ -42,8 +42,9 @@ def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
             remedy="give the last position's: logits[:, -1]",
         )
     if not isinstance(input_ids, Tensor) or not is_ids(input_ids):
+        found = input_ids.dtype if isinstance(input_ids, Tensor) else type(input_ids).__name__
         raise InvalidInput(
-            "input_ids must be a LongTensor of token ids", remedy="torch.tensor([[20, 15, 1]])"
+            f"input_ids are {found}, not a LongTensor of token ids", remedy="torch.tensor([[20, 15, 1]])"
         )
     ids, rows = input_ids.long(), logits
     if logits.ndim == 1:
@@ -56,6 +57,21 @@ def as_batch(input_ids: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
             remedy="(B, T) with (B, V), or (T,) with (V,)",
         )
     return ids, rows
+
+
+def look_at(plan: Plan, ids: Tensor, vocab_size: int) -> None:
+    """Refuse ids (B, T) that no model of this vocabulary has made. They are looked at once, with the first call: steps
+    that read the history pass such ids by, and at every call to look would cost a wait for the device."""
+    plan.looked = True
+    outside: list[list[int]] = ((ids < 0) | (ids >= vocab_size)).nonzero().tolist()  # (B, T) -> (N, 2)
+    if outside:
+        plan.looked = False
+        row, place = outside[0]
+        raise InvalidInput(
+            f"input_ids, row {row}, token {place}: id {int(ids[row, place])} is outside the vocabulary of {vocab_size}",
+            remedy="use the tokenizer that the model was trained with; ids that the embedding alone has: "
+            "pipe.bind(x, vocab_size=...)",
+        )
 
 
 def whole_view(ids: Tensor, prompt_length: int) -> View:
@@ -74,10 +90,17 @@ def longer(view: View, ids: Tensor, tokens: int) -> View:
 def unbound_plan(processors: Sequence[Step], use: StrategyUse, host: Host) -> Plan:
     """The steps, built to serve any number of calls. Raises `NeedsBind` naming those that cannot."""
     # Padding is known: a caller's own loop has none.
-    stuck = [step.spec.name for step in processors if step.spec.needs - {"padding"} or keeps_state(step)]
+    stuck = [step for step in processors if step.spec.needs - {"padding"} or keeps_state(step)]
+    classes = [kind for step in stuck if (kind := class_of(step)) is not None]
+    if classes and len(classes) == len(stuck):
+        raise NeedsBind(
+            f"{classes[0]} was added as a class: every run builds an object of its own",
+            remedy=f"bound = pipe.bind(prompt=x); bound(x, logits). Or add an object, add({classes[0]}(...)); or say "
+            f"that it keeps no state, add({classes[0]}, stateless=True)",
+        )
     if stuck:
         raise NeedsBind(
-            f"{', '.join(map(repr, stuck))}: keeping state or needing facts of the run",
+            f"{', '.join(repr(step.spec.name) for step in stuck)}: keeping state or needing facts of the run",
             remedy="bound = pipe.bind(prompt=x, vocab_size=V, eos_token_id=...); bound(x, logits)",
         )
     facts = _no_facts(1, torch.device("cpu"))
@@ -119,7 +142,7 @@ def chosen(
     for row, bad in enumerate(bad_rows(scores).tolist()):
         if bad:
             processor, what = plan.blame(view, logits, row)
-            raise BadRow(row, step, processor, what)
+            raise BadRow(row, step, processor, what, remedy="mend that step or the model")
     return strategy.choose(scores, rng)  # type: ignore[no-any-return]
 
 

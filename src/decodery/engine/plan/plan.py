@@ -40,6 +40,8 @@ class Plan:
         self._fused: Fused | None = None
         self._draw, self._place, self._on_host = "custom", "cpu", True
         self._undecided = 0
+        self.looked = not any("reads_history" in step.traits for step in processors)
+        """Whether nobody need look any more at the ids of a caller's own loop: see `own_loop`."""
 
     def fuse(
         self, draw: str, host: Host, device: torch.device, prompt_lengths: Tensor, *, shared: bool = False

@@ -151,7 +151,7 @@ class RunState:
         for step in steps:
             if not step.follows:
                 raise CannotFollow(
-                    f"{step.name!r} keeps state and has no {step.lacks}, so rows cannot be {what}",
+                    f"{step.name!r} {step.stays}, so rows cannot be {what}",
                     remedy=f"give it {step.lacks}, or add it with stateless=True if it keeps nothing",
                 )
         if self._told and not hasattr(self._strategy, method):

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...contracts.errors import DecoderyError, PluginError
+from ...contracts.errors import DecoderyError, InvalidInput, PluginError
 from ...contracts.lowering import Ending, Lowered
 from ..buffers.history import History
 from ..rng import StepRng
@@ -100,6 +100,12 @@ class BoundStep(ABC):
         ]
         return f"{', '.join(others)} and {last}" if others else last
 
+    @property
+    def stays(self) -> str:
+        """Why it does not follow. Of an object that observes nothing nobody knows whether it keeps anything."""
+        keeps = "keeps" if hasattr(self.instances[0], "observe") else "may keep"
+        return f"{keeps} state and has no {self.lacks}"
+
     def select(self, rows: Tensor, host_rows: Sequence[int]) -> None:
         """(R',) int64, and the same on the host."""
         for instance in self.instances:
@@ -139,6 +145,12 @@ class BoundStep(ABC):
         except (DecoderyError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:
+            if ids.device != scores.device:  # in a caller's own loop
+                raise InvalidInput(
+                    f"input_ids are on {ids.device} and logits on {scores.device}, and {self.role} {self.name!r} needs "
+                    "both",
+                    remedy="pick(input_ids.to(logits.device), logits)",
+                ) from error
             raise PluginError(
                 f"{self.role} {self.name!r} failed on ids {tuple(ids.shape)}, scores {tuple(scores.shape)}: "
                 f"{type(error).__name__}: {error}",
@@ -167,6 +179,11 @@ class BoundStep(ABC):
             raise PluginError(
                 f"processor {self.name!r} turned scores of shape {tuple(scores.shape)} into {shape}",
                 remedy="return a tensor (B, V)",
+            )
+        if not result.is_floating_point():
+            raise PluginError(
+                f"processor {self.name!r} turned {scores.dtype} scores into {result.dtype}",
+                remedy="return scores; a mask is applied by scores.masked_fill(mask, -torch.inf)",
             )
         return result.to(scores)  # the dtype and device that the next step counts on
 

@@ -12,7 +12,7 @@ from ...contracts.lowering import as_endings, as_lowered
 from ...contracts.params import param_values
 from ...contracts.specs import StepSpec, resolve
 from ...contracts.steps import Step, StrategyUse
-from .apply import BoundStep, PerRow, way
+from .apply import BoundStep, Grouped, PerRow, way
 from .facts import Facts
 from .opaque import Opaque, knows_its_place
 
@@ -70,11 +70,12 @@ def _bind(step: Step, name: str, facts: Facts, rectangle: bool, min_keep: int, c
     factory = resolve(spec.factory, f"step {name!r}")
     facts = facts.of_step(name)
     if isinstance(factory, Opaque) and not copy:
-        _check_call(spec, name, factory.target, ragged=False)
-        return kind(name, spec.role, [factory.target], trusted=False, stateless="stateless" in spec.traits)
-    if kind is PerRow and len(facts.prompt_lengths) > 1 and knows_its_place(step):
+        instance = factory() if factory.is_class else factory.target
+        _check_call(spec, name, instance, ragged=False)
+        return kind(name, spec.role, [instance], trusted=False, stateless="stateless" in spec.traits)
+    if kind in (PerRow, Grouped) and len(facts.prompt_lengths) > 1 and knows_its_place(step):
         raise InvalidInput(
-            f"{name!r} looks rows up by their place in the batch, but here it is called on one row at a time",
+            f"{name!r} looks rows up by their place in the batch, but here it is called on some rows at a time",
             remedy="use the step of the box that stands for it, compat('hf'), or one prompt a call",
         )
     rows = [facts.row(r) for r in range(len(facts.prompt_lengths))] if kind is PerRow else [facts]

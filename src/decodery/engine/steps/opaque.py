@@ -1,10 +1,12 @@
 """Objects that no plugin registered: anything with Hugging Face's signature becomes a step.
 
-Nothing is known of such an object, so a bind gives every row its own copy, and it is shown a copy of the scores.
+Nothing is known of such an object, so a bind gives every row its own copy, and it is shown a copy of the scores. Of the
+plain classes of transformers it is known that they keep nothing.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,6 +61,9 @@ def opaque_step(
             f"{_name(target)} is already built, so it takes no parameters: {sorted(arguments)}",
             remedy="add the class and its parameters: add(MyClass, strength=2)",
         )
+    if isinstance(target, type):
+        _check_arguments(target, arguments)
+    stateless = stateless or keeps_nothing(target)
     traits = frozenset({"stateless", "reads_history"}) if stateless else frozenset()
     return Step(StepSpec(_name(target), role, Opaque(target, dict(arguments)), traits=traits))
 
@@ -109,6 +114,19 @@ def keeps_state(step: Step) -> bool:
     return factory.is_class or any(hasattr(factory.target, m) for m in ("observe", "select", "rewind"))
 
 
+def class_of(step: Step) -> str | None:
+    """The name of the class that the step was added as; None for objects and for registered steps."""
+    factory = step.spec.factory
+    return factory.target.__name__ if isinstance(factory, Opaque) and factory.is_class else None
+
+
+def keeps_nothing(target: Any) -> bool:
+    """Whether it is one of transformers' own processors whose answers depend on their arguments alone. A class derived
+    from one may keep state."""
+    kind = target if isinstance(target, type) else type(target)
+    return kind.__module__ == "transformers.generation.logits_process" and kind.__name__ in _STATELESS
+
+
 def knows_its_place(step: Step) -> bool:
     """Whether an object of transformers' looks rows up by their index in the batch it was built for, so that it cannot
     be called on one row at a time."""
@@ -119,12 +137,52 @@ def knows_its_place(step: Step) -> bool:
     return any(base.__name__ in _BY_INDEX for base in kind.__mro__)
 
 
+_STATELESS = frozenset(
+    {
+        "EpsilonLogitsWarper",
+        "EtaLogitsWarper",
+        "ExponentialDecayLengthPenalty",
+        "ForcedBOSTokenLogitsProcessor",
+        "ForcedEOSTokenLogitsProcessor",
+        "InfNanRemoveLogitsProcessor",
+        "LogitNormalization",
+        "MinLengthLogitsProcessor",
+        "MinNewTokensLengthLogitsProcessor",
+        "MinPLogitsWarper",
+        "NoBadWordsLogitsProcessor",
+        "NoRepeatNGramLogitsProcessor",
+        "RepetitionPenaltyLogitsProcessor",
+        "SequenceBiasLogitsProcessor",
+        "SuppressTokensAtBeginLogitsProcessor",
+        "SuppressTokensLogitsProcessor",
+        "TemperatureLogitsWarper",
+        "TopHLogitsWarper",
+        "TopKLogitsWarper",
+        "TopPLogitsWarper",
+        "TypicalLogitsWarper",
+    }
+)
 _BY_INDEX = {
     "PrefixConstrainedLogitsProcessor",
     "EncoderNoRepeatNGramLogitsProcessor",
     "EncoderRepetitionPenaltyLogitsProcessor",
     "UnbatchedClassifierFreeGuidanceLogitsProcessor",
 }
+
+
+def _check_arguments(target: type, arguments: Mapping[str, object]) -> None:
+    """Raises `InvalidInput` for arguments that the class does not take: now, and not where a run is bound."""
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):  # not Python's; building it will tell
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise InvalidInput(
+            f"{target.__name__} cannot be built of {sorted(arguments) or 'nothing'}: {error}",
+            remedy=f"give its parameters by name: add({target.__name__}, strength=2)",
+        ) from None
 
 
 def _same(ours: Mapping[str, object], theirs: Mapping[str, object]) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...contracts.lowering import AtTokens, Ending
+from ...contracts.errors import InvalidInput
+from ...contracts.lowering import AtLength, AtTokens, Ending
 from .apply import BoundStep, View
 
 
@@ -32,6 +33,20 @@ class StopRules:
             rule.reason == "eos" or any(hasattr(each, "eos_token_id") for each in rule.instances)
             for rule in self.rules
         )
+
+    def check_prompts(self, lengths: Sequence[int]) -> None:
+        """Refuse prompts of these lengths that a rule leaves no room behind: rules are asked after a token, which would
+        be one too many. Raises `InvalidInput`."""
+        for rule in self.rules:
+            for most in [
+                e.most for e in rule.endings or () if isinstance(e, AtLength) and not e.beyond_prompt
+            ]:
+                for row, length in enumerate(lengths):
+                    if length >= most:
+                        raise InvalidInput(
+                            f"row {row}: its prompt has {length} tokens, and {rule.name!r} ends a row at {most}",
+                            remedy="shorten the prompt or raise it; max_new_tokens does not count the prompt",
+                        )
 
     def of_tokens(
         self, newest: Sequence[int], lengths: Sequence[int], prompt_lengths: Sequence[int]

@@ -18,6 +18,7 @@ from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_c
 from ..keeping.module import EvalMode
 from ..options import check_width, if_it_answers, told_width
 from ..state.handling import Handling
+from ..state.tree import Leaf, Path
 
 RewindBy = Literal["", "crop", "counter", "replay"]
 
@@ -99,6 +100,10 @@ class CachedSession:
         """Forget everything; the next call begins at position 0."""
         raise NotImplementedError
 
+    def leaves(self) -> dict[Path, Leaf]:
+        """Every tensor and number of the state."""
+        raise NotImplementedError
+
     def take_back(self, count: int) -> None:
         """The newest `count` tokens, out of the state."""
         raise NotImplementedError
@@ -149,6 +154,13 @@ class CachedSession:
         self._ids = kept[:, :0]
         if kept.shape[1]:
             self._whole(kept)
+
+    def held(self) -> int:
+        """See `Session`."""
+        rows = self._cached.handling.rows
+        return sum(
+            leaf.nbytes for path, leaf in self.leaves().items() if path in rows and isinstance(leaf, Tensor)
+        )
 
     def advance(self, ids: Tensor, columns: int) -> Tensor:
         """(B, T) int64, the next columns, in one call -> the newest `columns` positions or fewer, (B, K, V)."""

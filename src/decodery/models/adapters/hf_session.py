@@ -14,6 +14,7 @@ from ..compiling.compiled import room_for
 from ..forward import Forward, check_context, one_by_one, refuse_mask, uniform_count
 from ..hf_caches import counts_on_device, keeps_places, reorder_in_place, set_back
 from ..inference import mend, ordinary, untouched
+from ..state.tree import leaves
 
 if TYPE_CHECKING:
     from .hf import HfModel
@@ -154,6 +155,10 @@ class HfSession:
         }
         self._next = self._next[rows]
         self._mask = self._mask[rows] if self._mask is not None else None
+
+    def held(self) -> int:
+        """See `Session`."""
+        return sum(leaf.nbytes for leaf in leaves(self._cache).values() if isinstance(leaf, Tensor))
 
     def rewind(self, counts: Tensor) -> None:
         """(B,) int64: take that many tokens back; where the capability is "uniform", all equal."""

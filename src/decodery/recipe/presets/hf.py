@@ -60,7 +60,7 @@ def read(cfg: object, host: Host | None = None) -> Read:
     elif isinstance(cfg, (str, os.PathLike)):
         return _read_path(Path(cfg), host)
     elif callable(getattr(cfg, "to_dict", None)):
-        name = f"<{type(cfg).__name__}>"
+        name = type(cfg).__name__
         given = from_mapping(_plain(cfg), name)
     else:
         raise InvalidInput(

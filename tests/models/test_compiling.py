@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from decodery.models.compiling import compiled
 from decodery.models.compiling.compiled import Compiled, as_compiled_for, room_for
 from decodery.models.compiling.rewriting import REWRITTEN, ROWS, SumsForOneToken
 
@@ -149,3 +150,21 @@ def test_a_compiled_layer_calls_no_library_for_its_products(rows: int) -> None:
     layer[2].weight = nn.Parameter(normal(64, 96, seed=5))
     with torch.no_grad():
         torch.testing.assert_close(compiled(other), layer(other), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own_limit", [True, False])
+def test_more_shapes_than_torch_would_compile_for_are_compiled(
+    own_limit: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._dynamo.utils import counters
+
+    if own_limit and not compiled._OWN_LIMIT:
+        pytest.skip("this torch has one limit for all")
+    monkeypatch.setattr(compiled, "_OWN_LIMIT", own_limit)
+    torch._dynamo.reset()
+    counters.clear()
+    doubled = Compiled(lambda x: x * 2, torch.device("meta"))
+    for rows in range(1, 12):
+        doubled(torch.ones(rows, 1))
+    assert counters["stats"]["unique_graphs"] == 11

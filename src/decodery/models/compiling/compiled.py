@@ -19,6 +19,8 @@ from ..calling import name_of
 SHAPES = 64
 """Numbers of rows and cache lengths that a process may compile for. Beyond torch's own limit, 8, it would go on
 uncompiled."""
+_OWN_LIMIT = "recompile_limit" in inspect.signature(torch.compile).parameters
+"""Whether a compiled model has a limit of its own, as in torch 2.13; in 2.11 each piece of code has one for all."""
 _SMALLEST, _EVEN = 128, 1024
 
 
@@ -61,7 +63,7 @@ class Compiled:
         from .halves import NoLongerHalves  # noqa: PLC0415
 
         try:
-            with self._nothing_new():
+            with self._circumstances():
                 return self._call(*given, **named)
         except (TorchDynamoException, NoLongerHalves) as error:
             # What fails is the making of code, before it runs; parts that have run wrote what is written again.
@@ -78,16 +80,20 @@ class Compiled:
             )
             return self._model(*given, **named)
 
-    def _nothing_new(self) -> AbstractContextManager[Any]:
+    def _circumstances(self) -> AbstractContextManager[Any]:
         """While a CUDA graph is captured nothing can be compiled: what would be compiled anew goes uncompiled."""
         set_stance = getattr(torch.compiler, "set_stance", None)  # since torch 2.6
         if self._on_cuda and set_stance is not None and torch.cuda.is_current_stream_capturing():
             return cast("AbstractContextManager[Any]", set_stance("eager_on_recompile"))
-        return nullcontext()
+        if _OWN_LIMIT:
+            return nullcontext()
+        from torch._dynamo import config  # noqa: PLC0415 (late, as above)
+
+        return cast("AbstractContextManager[Any]", config.patch(cache_size_limit=SHAPES))
 
     def _made(self, backend: Callable[..., Any] | None) -> Callable[..., Any]:
         wishes: dict[str, Any] = {"dynamic": False}
-        if "recompile_limit" in inspect.signature(torch.compile).parameters:
+        if _OWN_LIMIT:
             wishes["recompile_limit"] = SHAPES
         if backend is None:
             return torch.compile(self._model, options=self._options, **wishes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -107,6 +109,18 @@ def test_what_is_written_to_data_is_read_by_the_next_text() -> None:
     weight.data.mul_(2)
     (numbers,) = reading.fresh([weight], Name())
     assert torch.equal(numbers.float(), weight)
+
+
+def test_what_reads_halves_keeps_no_weight_alive() -> None:
+    weight, reading = weight_of(torch.ones(64)), Reading([0])
+    reading.fresh([weight], Name())
+    end = weakref.ref(weight)
+    del weight
+    gc.collect()
+    assert end() is None
+    other = weight_of(torch.zeros(64))  # likely where the first one was
+    (numbers,) = reading.fresh([other])
+    assert torch.equal(numbers.float(), other)
 
 
 @pytest.mark.parametrize("again", [True, False])

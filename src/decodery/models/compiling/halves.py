@@ -10,9 +10,8 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from operator import is_
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +94,7 @@ class Reading:
 
     def __init__(self, places: Sequence[int]) -> None:
         self._places = places
-        self._weights: list[Tensor] = []
+        self._weights: list[ref[Tensor]] = []
         self._marks: tuple[list[int], list[int]] = [], []
         self._numbers: list[Tensor] = []
         self._texts = WeakSet[Any]()
@@ -108,12 +107,19 @@ class Reading:
         """
         weights = [given[place] for place in self._places]
         begins = text is not None and text not in self._texts
-        if begins or not all(map(is_, weights, self._weights)) or self._marks != _marks(weights):
+        if begins or not self._as_they_were(weights):
             self._numbers = [self._of(weight, begins) for weight in weights]
-            self._weights, self._marks = weights, _marks(weights)
+            self._weights, self._marks = [ref(weight) for weight in weights], _marks(weights)
         if begins:
             self._texts.add(text)
         return self._numbers
+
+    def _as_they_were(self, weights: list[Tensor]) -> bool:
+        # Another one may lie where one that is no more has lain.
+        known = len(self._weights) == len(weights) and all(
+            found() is weight for found, weight in zip(self._weights, weights, strict=True)
+        )
+        return known and self._marks == _marks(weights)
 
     def _of(self, weight: Tensor, closely: bool) -> Tensor:
         half = half_of(weight)

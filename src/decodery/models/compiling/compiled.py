@@ -60,7 +60,7 @@ class Compiled:
         # Late, as dynamo takes long to import; it is there once something has been compiled.
         from torch._dynamo.exc import TorchDynamoException  # noqa: PLC0415
 
-        from .halves import NoLongerHalves  # noqa: PLC0415
+        from .cpu.halves import NoLongerHalves  # noqa: PLC0415
 
         try:
             with self._circumstances():
@@ -104,8 +104,8 @@ class Compiled:
         # Late: inductor takes seconds to import.
         from torch._inductor.compile_fx import compile_fx  # noqa: PLC0415
 
-        from .halves import Reading  # noqa: PLC0415
-        from .reading_halves import reading_halves  # noqa: PLC0415
+        from .cpu.halves import Reading  # noqa: PLC0415
+        from .cpu.reading_halves import reading_halves  # noqa: PLC0415
 
         graph, places, halves = reading_halves(traced, inputs)
         self._halves = self._halves or bool(places)
@@ -156,7 +156,7 @@ def _options(device: torch.device) -> dict[str, Any] | None:
             # What of a small step is independent, rotating query and key and writing the cache, is one launch.
             together = {"combo_kernels": True} if hasattr(config, "combo_kernels") else {}
             return {"post_grad_custom_post_pass": OneTokenOnCuda(), **together}
-        from .rewriting import SumsForOneToken  # noqa: PLC0415
+        from .cpu.rewriting import SumsForOneToken  # noqa: PLC0415
     except ImportError:  # torch before 2.6 has no such passes
         return None
     # Dynamo has looked at the arguments; looking at each buffer again takes a tenth of a small step.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .compiled import Compiled, Ran
-from .halves import NoLongerHalves
+from .cpu.halves import NoLongerHalves
 
 
 class Text:

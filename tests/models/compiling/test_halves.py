@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from decodery.models.compiling.compiled import Compiled
-from decodery.models.compiling.halves import NoLongerHalves, Reading, half_of
+from decodery.models.compiling.cpu.halves import NoLongerHalves, Reading, half_of
 from decodery.models.compiling.text import Text
 
 CPU = torch.device("cpu")

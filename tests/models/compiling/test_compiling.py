@@ -14,7 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from decodery.models.compiling import compiled
 from decodery.models.compiling.compiled import Compiled, as_compiled_for, room_for
-from decodery.models.compiling.rewriting import REWRITTEN, ROWS, SumsForOneToken
+from decodery.models.compiling.cpu.rewriting import REWRITTEN, ROWS, SumsForOneToken
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch._inductor.custom_graph_pass import CustomGraphPass, get_hash_for_files
 from torch.fx import Graph, Node
 
-from .passing import call, put_in_place_of, value_of
+from ..passing import call, put_in_place_of, value_of
 
 ROWS = 4
 """Rows up to which a product is rewritten: of more the sums cost more than the reading."""

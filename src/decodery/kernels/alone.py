@@ -23,7 +23,7 @@ KINDS = frozenset({"temperature", "k", "mass", "ratio"})
 _DEEP = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """What one edit does to the row: `value(token)` is the edit's number for a token in `tokens`. `lowers`: it makes
     no score greater."""

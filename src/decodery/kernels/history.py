@@ -45,6 +45,7 @@ class SeenTokens:
         self._store(array("q"), 0)
         self._widths: list[int] = []
         self._value = float(self._values)
+        self._numbers = (self._value,)
 
     def begin(self, ids: Tensor, lengths: Tensor) -> None:
         texts = [row[:length] for row, length in zip(ids.tolist(), lengths.tolist(), strict=True)]
@@ -129,8 +130,8 @@ class SeenTokens:
         """`edits` of the only row, to be looked up: the tokens, the number of each, and what its sign goes by."""
         value, counts = self._value, self._rows[0].counts
         if not self.seen.times:
-            return counts, lambda token: value, (value,)
-        return counts, lambda token: _product(counts[token], value), (value,)
+            return counts, lambda token: value, self._numbers
+        return counts, lambda token: _product(counts[token], value), self._numbers
 
     def _fill(self) -> None:
         self._widths = [len(row.counts) for row in self._rows]

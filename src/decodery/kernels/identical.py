@@ -10,6 +10,7 @@ promise: it is probed once a process, and `exponential_` itself is asked where i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ctypes import c_int64
 from functools import cache
 
 import torch
@@ -47,8 +48,8 @@ def exponentials_at(generator: torch.Generator | None, vocab: int, ids: Tensor) 
 def uniforms_at(generator: torch.Generator | None, vocab: int, ids: Sequence[int]) -> list[float]:
     """The u behind one row's `exponentials_at`, where torch draws as expected."""
     drawn = torch.empty(vocab, dtype=torch.int64).random_(generator=generator)
-    taken: list[int] = drawn.index_select(0, torch.tensor(ids)).tolist()
-    return [(number & _BITS) * _UNIT for number in taken]
+    cells = (c_int64 * vocab).from_address(drawn.data_ptr())  # a few of many: to be read one by one
+    return [(cells[token] & _BITS) * _UNIT for token in ids]
 
 
 def _uniform(drawn: Tensor) -> Tensor:

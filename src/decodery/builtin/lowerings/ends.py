@@ -7,6 +7,8 @@ from collections.abc import Callable, Container, Sequence
 import torch
 from torch import Tensor
 
+_BANNED = (-torch.inf,)
+
 
 class EarlyEnds:
     """Bans `eos` in rows of less than `least` tokens beyond their prompts (`prompt_lengths` None: prompt included)."""
@@ -49,7 +51,7 @@ class EarlyEnds:
         if self._prompt_lengths is not None:
             length -= (self._on_host or self._prompt_lengths.tolist())[0]
         tokens = self._table if length < self._least else ()
-        return tokens, self._table.__getitem__, (-torch.inf,)
+        return tokens, self._table.__getitem__, _BANNED
 
     def _tell(self, prompt_lengths: Tensor | None) -> None:
         self._prompt_lengths = prompt_lengths

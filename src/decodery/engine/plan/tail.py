@@ -84,6 +84,8 @@ class BoundEdit:
         self._keeps = hasattr(self._source, "begin")
         self._begun, self._stateless = False, stateless
         self._looks_up = hasattr(self._source, "of_one")
+        self._numbers: Sequence[float] | None = None  # of the last look, and whether they lower
+        self._sinks = False
         self._constant = self._source.known(self.mode) if isinstance(self._source, _FixedTokens) else None
 
     def touched(self, view: View) -> tuple[Tensor, Tensor]:
@@ -119,7 +121,10 @@ class BoundEdit:
             if self._keeps and not self._begun:
                 self.touched(view)
             tokens, value, numbers = self._source.of_one(view.input_ids, view.lengths)
-            return Known(self.mode, tokens, value, _lowers(self.mode, numbers))
+            if numbers is not self._numbers:
+                self._sinks = _lowers(self.mode, numbers)
+                self._numbers = numbers if isinstance(numbers, tuple) else None
+            return Known(self.mode, tokens, value, self._sinks)
         ids, values = self.touched(view)  # (1, E), (1, E) or (1, 1)
         count = ids.shape[1]
         if count > LISTED:

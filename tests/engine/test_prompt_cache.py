@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from test_room import Echo, llama
 from torch import Tensor, nn
 
 from decodery import Decoder, Pipeline
+from decodery.contracts.errors import ModelError
+from decodery.models.keeping import turns
 from decodery.testing import TableModel
 
 VOCAB = 24
@@ -133,6 +136,23 @@ def test_another_decoder_may_take_the_only_cache() -> None:
     for _ in range(2):
         assert caching.generate([[1, 2, 3]]).tokens == wanted
         assert other.generate([[1, 2, 3]]).tokens == wanted
+
+
+def test_another_thread_need_not_wait_for_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.3)  # after which it would be an error
+    model = Cached()
+    caching = Decoder(model, PIPE, vocab_size=VOCAB, cache_prompt=True)
+    wanted = caching.generate([[1, 2, 3]]).tokens
+    with ThreadPoolExecutor(1) as other:
+        assert (
+            other.submit(lambda: Decoder(model, PIPE, vocab_size=VOCAB).generate([[1, 2, 3]])).result().tokens
+            == wanted
+        )
+        with caching.stream([[1, 2, 3]]) as stream:
+            next(stream)  # in the middle of a text it does wait
+            with pytest.raises(ModelError, match="one session at a time"):
+                other.submit(lambda: Decoder(model, PIPE, vocab_size=VOCAB)).result()
+            assert [event.token for event in stream] == wanted[0][1:]
 
 
 def test_what_is_kept_is_given_back() -> None:

@@ -131,6 +131,8 @@ class CachingSession:
         if inner is None:
             return
         if self._keeps and self._fed:
+            if hasattr(inner, "spare"):
+                inner.spare()
             self._owner.keep(Kept(inner, torch.cat(self._fed), self._room))
         else:
             inner.close()

@@ -29,6 +29,20 @@ def test_each_line_of_a_pipe_gets_an_answer_and_the_whole_conversation_is_fed_ba
     assert "has no chat template" in outcome.err
 
 
+def test_a_model_with_a_cache_is_fed_what_is_new(chat):
+    import chat_models
+
+    counts = []
+    for lines in (["Hello"], ["Hello", "x" * 40], ["Hello", "x" * 40, "y"]):
+        chat_models.Remembering.fed = 0
+        outcome = chat(*lines, options=("-m", "chat_models:remembering", *GREEDY))
+        assert outcome.out == "".join(f"I heard {n + 1}.\n" for n in range(len(lines)))
+        counts.append(chat_models.Remembering.fed)
+    # The third message and its answer, and no more of the 40 letters before than the end of the answer to them.
+    assert counts[2] - counts[1] < 60
+    assert counts[1] - counts[0] > 60
+
+
 def test_a_model_is_shown_a_transcript_that_ends_where_its_answer_begins(chat):
     import chat_models
 

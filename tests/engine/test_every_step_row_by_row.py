@@ -52,7 +52,7 @@ STOPS: dict[str, dict[str, Any]] = {
     "eos": {},
     "stop_token_ids": {"ids": [12, 20, 25]},
     "max_new_tokens": {"max_new_tokens": 4},
-    "max_length": {"max_length": 7},
+    "max_length": {"max_length": 14},
     "stop_strings": {"strings": ["a", "k"]},
     "confidence": {"threshold": 0.02},
 }

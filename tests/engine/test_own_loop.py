@@ -226,3 +226,28 @@ def test_poison_in_an_own_loop_is_named(strategy: str) -> None:
     with pytest.raises(BadRow, match="row 1, step 2: NaN scores after 'model'") as caught:
         Pipeline().with_strategy(strategy).pick(torch.tensor([[1, 2], [1, 2]]), logits)
     assert "stop_row" not in caught.value.remedy  # a pick has no row to end
+
+
+class EveryOther:
+    """Chooses the best token and the second best in turn."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def observe(self, tokens: Tensor, active: Tensor) -> None:
+        self.told += 1
+
+    def choose(self, scores: Tensor, rng: Any) -> Tensor:
+        return scores.topk(2).indices[:, self.told % 2]
+
+
+def test_a_strategy_that_keeps_state_asks_for_bind() -> None:
+    x, logits = torch.tensor([[1]]), torch.arange(6.0).view(1, 6)
+    pipe = Pipeline().with_strategy(EveryOther)
+    with pytest.raises(NeedsBind, match="'every_other' keeps state from one pick to the next"):
+        pipe.pick(x, logits)
+    bound, picked = pipe.bind(x), []
+    for _ in range(3):
+        picked.append(int(bound.pick(x, logits)))
+        x = torch.cat((x, x[:, -1:]), dim=1)
+    assert picked == [5, 4, 5]

@@ -24,6 +24,7 @@ MANY = Pipeline().with_strategy("sample", seed=1).stop("max_new_tokens", 3)
 def llama() -> nn.Module:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2}
+    sizes["initializer_range"] = 0.5  # so that what is made depends on what was fed
     return LlamaForCausalLM(LlamaConfig(vocab_size=VOCAB, num_attention_heads=2, **sizes)).eval()
 
 

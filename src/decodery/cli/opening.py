@@ -29,6 +29,7 @@ class Named:
     adapter: str = "auto"
     overflow: str | None = None
     compile: str = "none"
+    cache_prompt: bool = False
 
 
 def open_decoder(
@@ -65,6 +66,7 @@ def open_decoder(
             device=named.device,
             overflow=overflow,
             compile=cast("Compile", named.compile),
+            cache_prompt=named.cache_prompt,
             host=host,
         )
     if named.compile == "full":

@@ -14,6 +14,7 @@ from ..contracts.errors import InvalidInput
 from ..contracts.protocols import DecodableModel, Observer
 from ..host.registry import Host
 from ..models.options import check_model
+from ..models.prompt_cache import CachingModel
 from ..models.sliding import Overflow, slide_where_asked
 from ..recipe.recipe import Recipe
 from .calls.call import Call
@@ -53,6 +54,8 @@ class Decoder:
     compile       "graph" holds forward, processors, draw and history of a step in one CUDA graph; "full" compiles the
                   forward as well, on a CPU too. For models whose cache stays where it is: `setup_caches` and
                   `input_pos`, or a transformers model, which gets a static cache
+    cache_prompt  keep the model's session after a call of one row, and feed the next one only what its prompt has
+                  beyond the beginning that they share; `forget()` gives it back
 
     Raises `ModelError` for a model that no adapter can drive, `RecipeError`, `InvalidInput`.
     """
@@ -72,6 +75,7 @@ class Decoder:
         device: torch.device | str | None = None,
         overflow: Overflow = "stop",
         compile: Compile = "none",
+        cache_prompt: bool = False,
         host: Host | None = None,
     ) -> None:
         self.host = host or Host()
@@ -90,7 +94,8 @@ class Decoder:
             compile=compile,
             host=self.host,
         )
-        self.model = slide_where_asked(self.model, overflow)
+        self._cache = CachingModel(self.model) if cache_prompt and self.model.facts.encoder is None else None
+        self.model = slide_where_asked(self._cache or self.model, overflow)
         facts, known = self.model.facts, self.tokenizer
         check_compile(compile, facts, self.report.adapter)
         pad_token_id = as_whole("pad_token_id", pad_token_id, 0)
@@ -179,6 +184,12 @@ class Decoder:
         """The same, token by token: iterate for events, with `for` or `async for`, then read `.result`."""
         wishes = check_wishes(n, seed, seeds, max_new_tokens, logprobs, False, observers)
         return Stream(self._call(prompts, wishes, model_inputs, decoder_prompts, role_prompts))
+
+    def forget(self) -> None:
+        """Give the session back that `cache_prompt` keeps. Whoever changes the model's weights, or uses the cache that
+        is in it, does this first."""
+        if self._cache is not None:
+            self._cache.keep(None)
 
     def _call(
         self,

@@ -54,7 +54,7 @@ def chat(
             max_new_tokens,
             host,
         )
-        named = Named(name, tokenizer, roles, device, adapter)
+        named = Named(name, tokenizer, roles, device, adapter, cache_prompt=True)
         decoder = open_decoder(console, host, named, checked, without_tokenizer=_needs_tokenizer)
         if decoder.tokenizer is None:
             raise _needs_tokenizer(name)

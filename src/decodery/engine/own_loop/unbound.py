@@ -117,6 +117,11 @@ def pick_unbound(use: StrategyUse, compat: str | None, plan: Plan, ids: Tensor, 
             f"strategy {use.spec.name!r} owns its loop and cannot pick one token",
             remedy="hand it the loop: Decoder(model, pipe).generate(...)",
         )
+    if hasattr(strategy, "observe"):
+        raise NeedsBind(
+            f"strategy {use.spec.name!r} keeps state from one pick to the next",
+            remedy="bound = pipe.bind(prompt=x); bound.pick(x, logits)",
+        )
     view, length = whole_view(ids, ids.shape[1]), ids.shape[1]
     if compat == "hf":
         hf_rng = torch_rng(len(ids), logits.device, use.seed)

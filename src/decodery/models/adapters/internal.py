@@ -207,6 +207,10 @@ class InternalSession(CachedSession):
             self._prepare(len(rows), self.capacity)
         self._change(kept.get)
 
+    def spare(self) -> None:
+        """It is kept for what may come, and any thread may end it before."""
+        self._owner.turns.spare(self._turn)
+
     def close(self) -> None:
         """Clears the cache and puts the module back as it was when the session was opened."""
         with self._owner.turns.still():

@@ -27,12 +27,14 @@ class Turn:
     close  how the session is ended; gives None once the session is gone
     calls  of the model that are going on
     used   when the last one ended
+    spare  nobody is in the middle of it: any thread may end it
     """
 
     close: weakref.WeakMethod[Callable[[], None]]
     thread: threading.Thread = field(default_factory=threading.current_thread)
     calls: int = 0
     used: float = field(default_factory=time.monotonic)
+    spare: bool = False
 
 
 class Turns:
@@ -62,6 +64,12 @@ class Turns:
         """A re-entrant lock, to be held by whoever ends a session: no turn begins or ends meanwhile."""
         return self._changed
 
+    def spare(self, turn: Turn) -> None:
+        """Whoever wants the next turn need not wait for the end of this one, until it is used again."""
+        with self._changed:
+            turn.spare = True
+            self._changed.notify_all()
+
     def leave(self, turn: Turn) -> None:
         """The next one's turn."""
         with self._changed:
@@ -73,7 +81,7 @@ class Turns:
     def using(self, turn: Turn) -> Iterator[None]:
         """Around every call of the model that a session makes."""
         with self._changed:
-            turn.thread = threading.current_thread()
+            turn.thread, turn.spare = threading.current_thread(), False
             turn.calls += 1
         try:
             yield
@@ -120,7 +128,9 @@ class Turns:
 
     def _free_for(self, me: threading.Thread) -> bool:
         turn = self._turn
-        return turn is None or turn.thread is me or not (turn.calls or turn.thread.is_alive())
+        if turn is None or turn.thread is me:
+            return True
+        return not turn.calls and (turn.spare or not turn.thread.is_alive())
 
 
 # Outside the modules, which can then be copied and saved while a session is live; weak, so that a module's

@@ -29,7 +29,7 @@ class Witness:
 
     def __init__(self, answer: Callable[[Tensor], Tensor] | None = None) -> None:
         self.facts = SimpleNamespace(
-            capabilities=Capabilities(masks=True), device=CPU, max_length=None, encoder=None
+            capabilities=Capabilities(masks=True), device=CPU, vocab_size=None, max_length=None, encoder=None
         )
         self.opened: list[tuple[int, int | None]] = []
         self.prefills: list[tuple[list[list[int]], list[list[int]] | None]] = []

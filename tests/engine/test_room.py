@@ -82,11 +82,19 @@ def test_what_is_small_is_never_asked_about(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_container_and_the_machine_are_read(tmp_path: Path) -> None:
-    for name, text in (("memory.max", "1000\n"), ("memory.current", "300\n"), ("unlimited", "max\n")):
+    files = {"memory.max": "1000\n", "memory.current": "300\n", "unlimited": "max\n"}
+    files |= {"now": "anon 90\ninactive_file 200\n", "before": "inactive_file 1\ntotal_inactive_file 150\n"}
+    for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert room._of_group("memory.max", "memory.current", tmp_path) == 700
-    assert room._of_group("unlimited", "memory.current", tmp_path) is None
-    assert room._of_group("missing", "memory.current", tmp_path) is None
+
+    def free(most: str, stat: str) -> int | None:
+        return room._of_group(most, "memory.current", stat, tmp_path)
+
+    assert free("memory.max", "missing") == 700
+    assert free("memory.max", "now") == 900
+    assert free("memory.max", "before") == 850
+    assert free("unlimited", "now") is None
+    assert free("missing", "now") is None
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ ALWAYS = 2**28
 """Bytes that are not asked about."""
 _SCORES = 3
 """Tensors as large as the logits that any step makes: the logits, the scores, and what one is made of the other by."""
-_GROUPS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+_GROUPS = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
 
 
 def check_room(rows: int, vocab_size: int | None, state: int, device: torch.device) -> None:
@@ -47,10 +50,15 @@ def _of_machine() -> int | None:
     return None
 
 
-def _of_group(most: str, used: str, root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container may still take; a limit that is "max" is none."""
+def _of_group(most: str, used: str, stat: str, root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a container may still take; a limit that is "max" is none. What files that were read take is given up for
+    it."""
     numbers = [next(iter(_lines(root / name)), "") for name in (most, used)]
-    return int(numbers[0]) - int(numbers[1]) if all(number.isdecimal() for number in numbers) else None
+    if not all(number.isdecimal() for number in numbers):
+        return None
+    told = dict(line.split(maxsplit=1) for line in _lines(root / stat) if " " in line)
+    files = told.get("total_inactive_file", told.get("inactive_file", "0"))
+    return int(numbers[0]) - int(numbers[1]) + int(files)
 
 
 def _lines(file: Path) -> list[str]:

@@ -97,7 +97,7 @@ def test_one_cache_serves_one_session_and_the_older_one_says_so() -> None:
     old.prefill(IDS[:, :4])
     new = second.open(3, 14)
     new.prefill(IDS[:, :4])
-    with pytest.raises(ModelError, match="one session at a time"):
+    with pytest.raises(ModelError, match="one text at a time"):
         old.step(IDS[:, 4:5])
     old.close()
     same(new.step(IDS[:, 4:5]), truth(model)[:, 4:5])
